@@ -82,12 +82,13 @@ typedef struct syn_comm_work {
     /* The engine's. */
     struct {
         struct syn_comm_work *next;
+        syn_status (*run)(struct syn_comm_work *work);
         syn_comm *comm;
-        void *buffer, *extra;
+        void *buffer;
         size_t count;
-        int kind, dtype, op, root;
-        bool done, posted;
-        char message[512];
+        int dtype, op, root;
+        bool posted, done;
+        char message[1024];
     } engine;
 } syn_comm_work;
 

@@ -16,20 +16,15 @@ syn_status syn_data_parallel_over(syn_module *module, syn_comm *comm,
  * may be under way. */
 void syn_data_parallel_remove(syn_module *module);
 
-/* The step loop's order for every rank:
- *     for each micro-batch but the last: syn_data_parallel_set_sync(module, false); forward,
- * syn_backward syn_data_parallel_set_sync(module, true); forward, syn_backward    <- buckets leave
- * while it runs; it waits for them syn_data_parallel_finish(module) <- gradients are the sum over
- * the ranks syn_comm_agree(...); clip; optimizer step; zero the gradients A rank whose batch is
- * empty, or whose forward or backward failed, calls syn_data_parallel_abandon instead of the rest,
- * then agrees like the others. */
+/* The step loop's order, on every rank:
+ *  1. for each micro-batch but the last: syn_data_parallel_set_sync(module, false), forward,
+ *     syn_backward;
+ *  2. syn_data_parallel_set_sync(module, true), forward, syn_backward: buckets leave while it runs;
+ *  3. syn_data_parallel_finish(module): the gradients are the sums over the ranks;
+ *  4. syn_comm_agree, clip, optimizer step, zero the gradients.
+ * A rank whose forward or backward failed calls syn_data_parallel_abandon instead of the rest of 1
+ * to 3, then agrees like the others; one whose batch is empty goes on with 3. */
 
-/* false: the next backward passes only accumulate; nothing is sent. Starts as true. */
-void syn_data_parallel_set_sync(syn_module *module, bool sync);
-/* Makes sure that every bucket was launched and reduced since the last finish, also on a rank whose
- * backward reached no parameter. Called by itself at the end of each backward that reached a
- * parameter (with sync on); calling it again is harmless. Collective with the others' backward. */
-syn_status syn_data_parallel_finish(syn_module *module);
 /* A rank that cannot complete its step takes part in the remaining buckets with whatever they hold,
  * so that the others do not hang; the sums are worthless and the agreement that follows must say
  * so. Does nothing when this step's buckets were reduced. */
@@ -37,12 +32,12 @@ void syn_data_parallel_abandon(syn_module *module);
 
 /* What communication cost in one step. */
 typedef struct syn_bucket_timing {
-    uint64_t ready_ns, start_ns,
-        end_ns; /* monotonic: launched, begun on the comm thread, finished */
+    uint64_t ready_ns; /* monotonic: launched */
+    uint64_t start_ns; /* begun on the comm thread */
+    uint64_t end_ns;   /* finished */
     size_t bytes;
-    const char
-        *first_name; /* of the parameter that comes first in the bucket; borrowed from the module */
-    const char *algorithm; /* static */
+    const char *first_name; /* of its first parameter; borrowed from the module */
+    const char *algorithm;  /* static */
 } syn_bucket_timing;
 typedef struct syn_overlap {
     double hidden_ms;   /* communication while backward was still running */
