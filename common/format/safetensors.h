@@ -1,4 +1,4 @@
-/* Reading and writing safetensors files (https://huggingface.co/docs/safetensors: 8-byte header size, JSON, data). */
+/* Reading and writing safetensors files (8-byte little-endian header size, JSON header, data). */
 #ifndef COMMON_FORMAT_SAFETENSORS_H
 #define COMMON_FORMAT_SAFETENSORS_H
 
@@ -9,19 +9,22 @@
 
 enum { SYN_SAFETENSORS_MAX_DIMS = 16 };
 
-/* One tensor of a file. c64 and c128 do not exist in the format: callers store them as F32/F64 with a last axis of 2. */
+/* One tensor of a file. c64 and c128 do not exist in the format: callers store them as F32/F64 with
+ * a last axis of 2. */
 typedef struct syn_safetensor {
-    const char *name;  /* borrowed from the file when read */
+    const char *name; /* borrowed from the file when read */
     syn_dtype dtype;
     int ndim;
     int64_t shape[SYN_SAFETENSORS_MAX_DIMS];
-    const void *data;  /* borrowed: into the mapping when read. Row-major, little-endian, perhaps unaligned */
+    const void *data; /* borrowed: into the mapping when read. Row-major, little-endian, perhaps
+                         unaligned */
     size_t size_bytes;
 } syn_safetensor;
 
 typedef struct syn_safetensors syn_safetensors;
 
-/* Maps a file and checks its header completely (bounds, overlaps, sizes, duplicate names, UTF-8) before anything is used. */
+/* Maps a file and checks its header completely (bounds, overlaps, sizes, duplicate names, UTF-8)
+ * before anything is used. */
 syn_status syn_safetensors_open(const char *path, syn_safetensors **file_out);
 /* The same over memory (borrowed) for tests and fuzzing; `name` is used in errors. */
 syn_status syn_safetensors_parse(const void *bytes, size_t size, const char *name,
