@@ -1,4 +1,5 @@
-/* TensorBoard event files: TFRecord framing with masked CRC-32C around `tensorflow.Event` messages (scalars only). */
+/* TensorBoard event files: TFRecord framing with masked CRC-32C around `tensorflow.Event` messages
+ * (scalars only). */
 #ifndef COMMON_FORMAT_TFEVENTS_H
 #define COMMON_FORMAT_TFEVENTS_H
 
