@@ -130,7 +130,7 @@ static syn_status run_free(syn_comm_work *work)
 syn_status syn_comm_new(const int *world_ranks, int n, int tag, syn_comm **comm_out)
 {
     syn_comm *comm = NULL;
-    int rank;
+    int rank = -1;
 
     if (!comm_world)
         return SYN_FAIL(SYN_FAILED_PRECONDITION, "communication was not started");
