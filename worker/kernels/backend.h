@@ -1,0 +1,58 @@
+/* The table of kernels a device brings: pointers and ints, no tensors. What a device lacks falls
+ * back to `ref`. */
+#ifndef WORKER_KERNELS_BACKEND_H
+#define WORKER_KERNELS_BACKEND_H
+
+#include "worker/kernels/strided.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <syncline/dtype.h>
+
+/* Families are structs of function pointers (NULL: use ref's), each declared in its own header: a
+ * family is added by declaring its struct there, a pointer here, and an entry in
+ * SYN_KERNEL_FAMILIES. */
+struct syn_elementwise_kernels; /* worker/kernels/elementwise.h */
+struct syn_reduce_kernels;      /* worker/kernels/reduce.h */
+struct syn_copy_kernels;        /* worker/kernels/copy.h */
+struct syn_matmul_kernels;      /* worker/kernels/matmul.h */
+struct syn_index_kernels;       /* worker/kernels/index.h */
+struct syn_random_kernels;      /* worker/kernels/random.h */
+
+/* X(family): the member's name; its type is struct syn_<family>_kernels. */
+#define SYN_KERNEL_FAMILIES(X) \
+    X(elementwise)             \
+    X(reduce)                  \
+    X(copy)                    \
+    X(matmul)                  \
+    X(index)                   \
+    X(random)
+
+typedef struct syn_backend {
+    const char *name; /* "cpu" */
+#define SYN_BACKEND_MEMBER(family) const struct syn_##family##_kernels *family;
+    SYN_KERNEL_FAMILIES(SYN_BACKEND_MEMBER)
+#undef SYN_BACKEND_MEMBER
+} syn_backend;
+
+/* The kernels in use, complete: fast ones with the gaps filled from ref. */
+extern const syn_backend *syn_kernels;
+/* The readable oracle, complete. */
+extern const syn_backend syn_backend_ref;
+extern const syn_backend syn_backend_cpu;
+/* Uses "ref" or "cpu" from now on (tests, SYNCLINE_BACKEND). Not while operators run. False if
+ * there is none of that name. */
+int syn_backend_use(const char *name);
+
+/* Clones of a function for the instruction sets of today's servers, chosen when the program loads.
+ */
+#if defined(SYN_SANITIZED) || !defined(__x86_64__) || defined(__clang__)
+#define SYN_MULTIARCH
+#else
+#define SYN_MULTIARCH __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#endif
+
+/* Below so many elements a second thread costs more than it brings. */
+enum { SYN_PARALLEL_MIN = 32768 };
+
+#endif
