@@ -101,6 +101,12 @@ syn_status syn_dir_sync(const char *path)
 
 syn_status syn_file_write_atomic(const char *path, const void *bytes, size_t size)
 {
+    struct iovec whole = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
+    return syn_file_write_atomic_parts(path, &whole, 1);
+}
+
+syn_status syn_file_write_atomic_parts(const char *path, const struct iovec *parts, size_t n_parts)
+{
     syn_status status = SYN_OK;
     syn_str aside = {0}, folder = {0};
     int fd = -1;
@@ -116,7 +122,8 @@ syn_status syn_file_write_atomic(const char *path, const void *bytes, size_t siz
         status = fail_path("create", aside.data);
         goto out;
     }
-    SYN_GOTO(syn_file_write_all(fd, path, bytes, size));
+    for (size_t i = 0; i < n_parts; i++)
+        SYN_GOTO(syn_file_write_all(fd, path, parts[i].iov_base, parts[i].iov_len));
     if (fsync(fd) != 0) {
         status = fail_path("sync", path);
         goto out;

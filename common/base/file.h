@@ -5,12 +5,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 #include <syncline/status.h>
 
 /* Reads a regular file of at most `limit` bytes; a NUL follows the bytes. The caller frees `*bytes_out` (syn_free). */
 syn_status syn_file_read(const char *path, size_t limit, char **bytes_out, size_t *size_out);
 /* Writes aside, fsyncs, renames over `path` and fsyncs the folder: readers see the old file or the whole new one. */
 syn_status syn_file_write_atomic(const char *path, const void *bytes, size_t size);
+/* The same for bytes that lie in several places; they follow each other in the file. */
+syn_status syn_file_write_atomic_parts(const char *path, const struct iovec *parts, size_t n_parts);
 /* Writes all bytes to `fd`; the error names `path`. */
 syn_status syn_file_write_all(int fd, const char *path, const void *bytes, size_t size);
 /* fsyncs the folder `path`, so that names created in it last. */

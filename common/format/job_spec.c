@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/str.h"
 #include "common/format/job_keys.h"
+#include "common/format/literal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -76,11 +77,11 @@ static const char *suggest(reader *r, const char *section, const char *leaf)
 
 static syn_status refuse_unknown(reader *r, const syn_job_node *key, const char *section)
 {
-    char word[SYN_JOB_WORD_MAX];
+    char word[SYN_SHOWN_BYTES];
     const char *near = suggest(r, section, key->text);
     const syn_job_key *dotted = *section ? NULL : syn_job_key_find(key->text);
 
-    (void)syn_job_show(key->text, word);
+    (void)syn_text_show(key->text, word);
     if (dotted)
         return syn_job_fail_at(&r->file, key->offset,
                                "unknown key \"%s\"; write %s inside the section %.*s", word,
@@ -134,7 +135,7 @@ static syn_status collect_override(reader *r, const char *text)
     const char *equals = strchr(text, '=');
     syn_job_source *source = syn_arena_alloc(&r->arena, sizeof *source);
     syn_job_node *node = NULL;
-    char word[SYN_JOB_WORD_MAX];
+    char word[SYN_SHOWN_BYTES];
 
     if (!source)
         return syn_fail_memory(sizeof *source, "an override");
@@ -157,7 +158,7 @@ static syn_status collect_override(reader *r, const char *text)
             names[i] = syn_job_keys[i].name;
         const char *near = suggest(r, "", name);
         near = near && strchr(near, '.') ? near : syn_suggest(name, names, syn_n_job_keys);
-        return syn_job_fail_at(source, 0, "unknown key \"%s\"%s%s%s", syn_job_show(name, word),
+        return syn_job_fail_at(source, 0, "unknown key \"%s\"%s%s%s", syn_text_show(name, word),
                                near ? "; did you mean \"" : "", near ? near : "",
                                near ? "\"?" : "");
     }

@@ -70,20 +70,6 @@ syn_status syn_job_fail_at(const syn_job_source *source, size_t offset, const ch
                     (int)(column - first), "");
 }
 
-const char *syn_job_show(const char *text, char buffer[SYN_JOB_WORD_MAX])
-{
-    size_t n = strlen(text);
-    bool is_cut = n > 60;
-
-    for (n = is_cut ? 60 : n; is_cut && n > 0 && is_continuation(text[n]);)
-        n--;
-    (void)snprintf(buffer, SYN_JOB_WORD_MAX, "%.*s%s", (int)n, text, is_cut ? "..." : "");
-    for (char *p = buffer; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
-    return buffer;
-}
-
 /* ---- nodes ---- */
 
 syn_status syn_job_builder_add(syn_job_builder *builder, syn_job_node_kind kind, size_t offset,

@@ -44,11 +44,6 @@ syn_status syn_job_tree_parse(const syn_job_source *source, bool is_json, syn_ar
 syn_status syn_job_fail_at(const syn_job_source *source, size_t offset, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A word of the user's for an error: at most 60 bytes, whole characters, no control characters.
- * Returns `buffer`. */
-enum { SYN_JOB_WORD_MAX = 72 };
-const char *syn_job_show(const char *text, char buffer[SYN_JOB_WORD_MAX]);
-
 /* For the readers of both notations: counts and bounds the nodes they make. */
 typedef struct syn_job_builder {
     const syn_job_source *source;

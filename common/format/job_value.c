@@ -1,5 +1,6 @@
 /* One value of a job: is it of its row's type and within its limits, and into the spec with it. */
 #include "common/format/job_keys.h"
+#include "common/format/literal.h"
 
 #include "common/base/str.h"
 
@@ -66,14 +67,14 @@ static void describe_found(const syn_job_node *node, char *buffer, size_t size)
                        : is_integer(text)                                        ? "the integer "
                        : is_real(text)                                           ? "the number "
                                                                                  : "the text ";
-    char word[SYN_JOB_WORD_MAX];
+    char word[SYN_SHOWN_BYTES];
     bool is_text = strcmp(what, "the text ") == 0;
 
     if (node->kind != SYN_NODE_SCALAR)
         (void)snprintf(buffer, size, "%s", node->kind == SYN_NODE_LIST ? "a list" : "a section");
     else
         (void)snprintf(buffer, size, "%s%s%s%s", what, is_text ? "\"" : "",
-                       syn_job_show(text, word), is_text ? "\"" : "");
+                       syn_text_show(text, word), is_text ? "\"" : "");
 }
 
 static bool is_whole_type(const syn_job_key *key)
@@ -156,6 +157,30 @@ static syn_status refuse(const syn_job_key *key, const syn_job_node *node,
     describe_found(node, found, sizeof found);
     return syn_job_fail_at(source, node->offset, "%s must be %s, not %s", key->name, expected,
                            found);
+}
+
+static syn_status refuse_length(const syn_job_key *key, const syn_job_node *node,
+                                const syn_job_source *source)
+{
+    char expected[256];
+
+    if (node->kind != SYN_NODE_LIST)
+        return refuse(key, node, source);
+    syn_job_key_describe(key, expected, sizeof expected);
+    return syn_job_fail_at(source, node->offset, "%s must be %s, not of %zu", key->name, expected,
+                           node->n);
+}
+
+static syn_status refuse_item(const syn_job_key *key, const syn_job_node *item,
+                              const syn_job_source *source)
+{
+    char found[128], limits[96];
+
+    describe_limits(key, limits, sizeof limits);
+    describe_found(item, found, sizeof found);
+    return syn_job_fail_at(source, item->offset, "each element of %s must be %s %s, not %s",
+                           key->name, is_whole_type(key) ? "an integer" : "a number", limits,
+                           is_null(item) ? "empty" : found);
 }
 
 /* ---- storing ---- */
@@ -246,10 +271,10 @@ static syn_status set_integers(const syn_job_key *key, const syn_job_node *node,
     size_t n = 0;
 
     if (node->kind != SYN_NODE_LIST || node->n > SYN_SPEC_MAX_LAYERS)
-        return refuse(key, node, source);
+        return refuse_length(key, node, source);
     for (const syn_job_node *item = node->first; item; item = item->next)
         if (!read_integer(key, item, &values[n++]))
-            return refuse(key, item, source);
+            return refuse_item(key, item, source);
     memcpy(items, values, sizeof values);
     *n_items = (int64_t)n;
     return SYN_OK;
@@ -262,10 +287,10 @@ static syn_status set_pair(const syn_job_key *key, const syn_job_node *node,
     size_t n = 0;
 
     if (node->kind != SYN_NODE_LIST || node->n != 2)
-        return refuse(key, node, source);
+        return refuse_length(key, node, source);
     for (const syn_job_node *item = node->first; item; item = item->next)
         if (!read_real(key, item, &values[n++]))
-            return refuse(key, item, source);
+            return refuse_item(key, item, source);
     memcpy(pair, values, sizeof values);
     return SYN_OK;
 }

@@ -62,3 +62,17 @@ void syn_str_append_double(syn_str *str, double value)
     else
         syn_str_append(str, digits);
 }
+
+const char *syn_text_show(const char *text, char buffer[SYN_SHOWN_BYTES])
+{
+    size_t n = strlen(text);
+    bool is_cut = n > 60;
+
+    for (n = is_cut ? 60 : n; is_cut && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80;)
+        n--;
+    (void)snprintf(buffer, SYN_SHOWN_BYTES, "%.*s%s", (int)n, text, is_cut ? "..." : "");
+    for (char *p = buffer; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    return buffer;
+}

@@ -11,4 +11,9 @@ void syn_str_append_quoted(syn_str *str, const char *text);
  */
 void syn_str_append_double(syn_str *str, double value);
 
+/* Someone's UTF-8 word for an error: at most 60 bytes, whole characters, no control characters.
+ * Returns `buffer`. */
+enum { SYN_SHOWN_BYTES = 72 };
+const char *syn_text_show(const char *text, char buffer[SYN_SHOWN_BYTES]);
+
 #endif
