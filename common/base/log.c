@@ -45,7 +45,7 @@ void syn_log_set_fd(int fd)
     atomic_store(&log_fd, fd);
 }
 
-void syn_log(syn_log_level level, const char *format, ...)
+void syn_log_line(syn_log_level level, const char *format, ...)
 {
     char line[4096], when[32];
     va_list args;

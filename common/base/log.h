@@ -10,11 +10,11 @@ typedef enum syn_log_level {
 } syn_log_level;
 
 /* One whole line, written with one write(2), so that lines of several threads and processes do not mix. */
-void syn_log(syn_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-#define SYN_DEBUG(...) syn_log(SYN_LOG_DEBUG, __VA_ARGS__)
-#define SYN_INFO(...)  syn_log(SYN_LOG_INFO, __VA_ARGS__)
-#define SYN_WARN(...)  syn_log(SYN_LOG_WARN, __VA_ARGS__)
-#define SYN_ERROR(...) syn_log(SYN_LOG_ERROR, __VA_ARGS__)
+void syn_log_line(syn_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define SYN_DEBUG(...) syn_log_line(SYN_LOG_DEBUG, __VA_ARGS__)
+#define SYN_INFO(...)  syn_log_line(SYN_LOG_INFO, __VA_ARGS__)
+#define SYN_WARN(...)  syn_log_line(SYN_LOG_WARN, __VA_ARGS__)
+#define SYN_ERROR(...) syn_log_line(SYN_LOG_ERROR, __VA_ARGS__)
 
 /* Lines below `level` are dropped (default INFO, or SYNCLINE_LOG=debug|info|warn|error). */
 void syn_log_set_level(syn_log_level level);
