@@ -25,18 +25,39 @@ typedef struct syn_adam_options {
     bool decay_2d_only;
 } syn_adam_options;
 
-/* The optimizer borrows the module's parameters. NULL with the sticky error set on failure. */
+typedef struct syn_rmsprop_options {
+    double lr;            /* 0 means 0.01 */
+    double alpha;         /* 0 means 0.99 */
+    double eps;           /* 0 means 1e-8 */
+    double weight_decay, momentum;
+    bool centered, maximize;
+    bool decay_2d_only;
+} syn_rmsprop_options;
+typedef struct syn_adagrad_options {
+    double lr;            /* 0 means 0.01 */
+    double lr_decay, weight_decay;
+    double eps;           /* 0 means 1e-10 */
+    bool maximize;
+    bool decay_2d_only;
+} syn_adagrad_options;
+
+/* The optimizer keeps references to the module's parameters (f32 or f64); convert the module before. NULL with the sticky error
+ * set on failure. */
 syn_optimizer *syn_sgd(syn_parameters parameters, syn_sgd_options options);
 syn_optimizer *syn_adam(syn_parameters parameters, syn_adam_options options);  /* L2: decay added to the gradient */
 syn_optimizer *syn_adamw(syn_parameters parameters, syn_adam_options options); /* decoupled decay */
+syn_optimizer *syn_rmsprop(syn_parameters parameters, syn_rmsprop_options options);
+syn_optimizer *syn_adagrad(syn_parameters parameters, syn_adagrad_options options);
 void syn_optimizer_free(syn_optimizer *optimizer);
-/* One update of every parameter that has a gradient. */
+/* One update of every parameter that has a gradient. Errors (no memory for state) stick. */
 void syn_optimizer_step(syn_optimizer *optimizer);
 void syn_optimizer_zero_grad(syn_optimizer *optimizer);
 double syn_optimizer_get_lr(const syn_optimizer *optimizer);
 void syn_optimizer_set_lr(syn_optimizer *optimizer, double lr);
-/* State tensors for checkpoints: "exp_avg.<parameter>", ... in a fixed order, allocated on first call if need be. */
+/* State tensors for checkpoints: "exp_avg.<parameter>", ... in a fixed order, allocated on first call if need be. Names and list
+ * are owned by the optimizer. To resume: write the tensors (syn_tensor_write) and set the step. */
 syn_parameters syn_optimizer_state(syn_optimizer *optimizer);
+/* Updates made so far. Setting it says that every parameter has had so many. */
 int64_t syn_optimizer_get_step(const syn_optimizer *optimizer);
 void syn_optimizer_set_step(syn_optimizer *optimizer, int64_t step);
 
