@@ -31,6 +31,9 @@ syn_status syn_comm_start(int *argc, char ***argv);
  * not started. Collective. */
 void syn_comm_stop(void);
 bool syn_comm_is_started(void);
+/* Whether posted collectives run while the poster computes; false when the program's MPI has no
+ * thread support. */
+bool syn_comm_is_threaded(void);
 /* Prints the sentence to standard error and ends all ranks of the launch at once. For failures that
  * cannot be agreed upon. Callable at any time, from any thread. */
 _Noreturn void syn_comm_abort(int exit_code, const char *sentence);

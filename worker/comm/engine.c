@@ -93,6 +93,11 @@ void comm_engine_stop(void)
     engine.threaded = false;
 }
 
+bool syn_comm_is_threaded(void)
+{
+    return engine.threaded;
+}
+
 void comm_post(syn_comm_work *work)
 {
     work->engine.next = NULL;

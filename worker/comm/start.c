@@ -67,7 +67,8 @@ static syn_status init_mpi(int *argc, char ***argv, bool *threaded_out)
 }
 
 #ifdef SYN_SANITIZED
-/* Sanitizers name what MPI's plugins leak or lock, and so suppress it, only while the plugins stay loaded. */
+/* Sanitizers name what MPI's plugins leak or lock, and so suppress it, only while the plugins stay
+ * loaded. */
 int dlclose(void *handle)
 {
     (void)handle;

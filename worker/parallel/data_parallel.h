@@ -22,8 +22,9 @@ void syn_data_parallel_remove(syn_module *module);
  *  2. syn_data_parallel_set_sync(module, true), forward, syn_backward: buckets leave while it runs;
  *  3. syn_data_parallel_finish(module): the gradients are the sums over the ranks;
  *  4. syn_comm_agree, clip, optimizer step, zero the gradients.
- * A rank whose forward or backward failed calls syn_data_parallel_abandon instead of the rest of 1
- * to 3, then agrees like the others; one whose batch is empty goes on with 3. */
+ * Per step either 3 or abandoning, once. A rank whose forward or backward failed calls
+ * syn_data_parallel_abandon instead of the rest of 1 to 3, then agrees like the others; one whose
+ * batch is empty goes on with 3. */
 
 /* A rank that cannot complete its step takes part in the remaining buckets with whatever they hold,
  * so that the others do not hang; the sums are worthless and the agreement that follows must say

@@ -28,8 +28,9 @@ syn_status syn_data_parallel_with(syn_module *module, syn_data_parallel_options 
 /* Gradient accumulation: false, and the next backward passes only accumulate on this rank; true (as at the start), and the end of each
  * backward pass waits until the gradients are reduced over the ranks. Between two reductions the gradients must be zeroed. */
 void syn_data_parallel_set_sync(syn_module *module, bool sync);
-/* Makes sure that every gradient was reduced since they were zeroed last, also on a rank whose backward reached no parameter of the
- * module (an empty batch). Otherwise not needed: backward does it. Collective with the others' backward. */
+/* Makes sure that this step's gradients are reduced, also on a rank whose backward reached no parameter of the module (an empty batch).
+ * Otherwise not needed: backward does it. At most once per step. SYN_ABORTED names a rank that could not complete its
+ * backward pass. Collective with the others' backward. */
 syn_status syn_data_parallel_finish(syn_module *module);
 
 #ifdef __cplusplus
