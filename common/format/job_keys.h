@@ -62,8 +62,9 @@ syn_status syn_job_value_set(const syn_job_key *key, const syn_job_node *node,
 /* Says in words what a row takes: "an integer from 1 to 64", "one of sgd, adam, adamw". */
 void syn_job_key_describe(const syn_job_key *key, char *buffer, size_t size);
 
-/* Checks that need several keys (job_check.c). On failure `*name_out` is the key most to blame and
- * the sentence goes to `sentence`; false means that all is well. */
-bool syn_job_check(const syn_job_spec *spec, const char **name_out, char *sentence, size_t size);
+/* Checks that need several keys (job_check.c). False means that all is well; else the sentence goes
+ * to `sentence` and the keys that do not go together, the one most to blame first, to `names_out`
+ * (the second may be NULL). */
+bool syn_job_check(const syn_job_spec *spec, const char *names_out[2], char *sentence, size_t size);
 
 #endif

@@ -305,14 +305,20 @@ static syn_status set_empty_texts(syn_job_spec *spec)
 static syn_status check_together(reader *r)
 {
     char sentence[256];
-    const char *name;
+    const char *names[2];
+    const given *blamed = NULL;
 
-    if (!syn_job_check(&r->spec, &name, sentence, sizeof sentence))
+    if (!syn_job_check(&r->spec, names, sentence, sizeof sentence))
         return SYN_OK;
-    const given *g = get_given(r, name);
-    if (g->node)
-        return syn_job_fail_at(g->source, g->node->offset, "%s", sentence);
-    return syn_job_fail_at(&r->file, get_section_offset(r, syn_job_key_find(name)), "%s", sentence);
+    for (int i = 0; i < 2 && names[i]; i++) {
+        const given *g = get_given(r, names[i]);
+        if (g->node && (!blamed || (g->source->is_override && !blamed->source->is_override)))
+            blamed = g;
+    }
+    if (blamed)
+        return syn_job_fail_at(blamed->source, blamed->node->offset, "%s", sentence);
+    return syn_job_fail_at(&r->file, get_section_offset(r, syn_job_key_find(names[0])), "%s",
+                           sentence);
 }
 
 static bool is_json(const syn_job_source *file)

@@ -85,7 +85,7 @@ syn_status syn_job_tree_parse_json(syn_job_builder *builder, syn_job_node **root
 
     /* Integers as reals: the judge must not refuse what only our keys can bound. */
     json_t *judged = json_loadb(source->text, source->length, JSON_DECODE_INT_AS_REAL, &error);
-    if (!judged && json_error_code(&error) == json_error_out_of_memory)
+    if (!judged && (json_error_code(&error) == json_error_out_of_memory || !*error.text))
         return syn_fail_memory(source->length, "the JSON reader");
     if (!judged)
         return syn_job_fail_at(source, error.position > 0 ? (size_t)error.position - 1 : 0,

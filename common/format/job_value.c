@@ -28,6 +28,8 @@ static bool is_real(const char *text)
     const char *p = text + (*text == '-' || *text == '+');
     size_t whole = count_digits(p), fraction = 0;
 
+    if (whole > 1 && *p == '0')
+        return false; /* octal to some readers of YAML */
     p += whole;
     if (*p == '.') {
         fraction = count_digits(p + 1);
@@ -84,7 +86,7 @@ static bool is_whole_type(const syn_job_key *key)
 
 static void print_limit(const syn_job_key *key, double limit, char buffer[32])
 {
-    (void)snprintf(buffer, 32, is_whole_type(key) ? "%.0f" : "%g", limit);
+    (void)snprintf(buffer, 32, is_whole_type(key) ? "%.0f" : "%.10g", limit);
 }
 
 /* "from 1 to 64", "of at least 0", "above 0", "from 0 to below 1". */

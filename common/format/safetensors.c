@@ -213,7 +213,7 @@ static syn_status read_header(const unsigned char *bytes, size_t size, const cha
         return SYN_FAIL(SYN_DATA_LOSS,
                         "%s is no safetensors file: its header does not begin with {", name);
     file->header = json_loadb(text, header_size, JSON_REJECT_DUPLICATES, &error);
-    if (!file->header && json_error_code(&error) == json_error_out_of_memory)
+    if (!file->header && (json_error_code(&error) == json_error_out_of_memory || !*error.text))
         return syn_fail_memory(header_size, name);
     if (!file->header)
         return SYN_FAIL(SYN_DATA_LOSS, "%s: byte %d of the header: %s", name, error.position,
