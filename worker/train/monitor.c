@@ -85,6 +85,11 @@ void syn_train_monitor_ask_stop(syn_train_monitor *monitor, const char *text)
     raise_stop(monitor, SYN_STOP_DIRECTIVE);
 }
 
+void syn_train_monitor_ask_abandon(syn_train_monitor *monitor)
+{
+    raise_stop(monitor, SYN_STOP_ABANDON);
+}
+
 void syn_train_monitor_ask_stop_by_signal(syn_train_monitor *monitor, int signal)
 {
     atomic_store(&monitor->signal, signal);

@@ -48,7 +48,12 @@ typedef struct syn_train_status {
 } syn_train_status;
 
 /* Why a run is asked to stop; the greatest one asked for wins. */
-typedef enum syn_stop { SYN_STOP_NONE, SYN_STOP_SIGNAL, SYN_STOP_DIRECTIVE } syn_stop;
+typedef enum syn_stop {
+    SYN_STOP_NONE,
+    SYN_STOP_SIGNAL,
+    SYN_STOP_DIRECTIVE,
+    SYN_STOP_ABANDON, /* the job lives elsewhere by now: stop without touching its files */
+} syn_stop;
 
 /* Start it with syn_train_monitor_init. The requests may be set from a signal handler. */
 typedef struct syn_train_monitor {
@@ -71,6 +76,8 @@ void syn_train_monitor_publish(syn_train_monitor *monitor, const syn_train_statu
 void syn_train_monitor_read(syn_train_monitor *monitor, syn_train_status *status_out);
 /* Asks the run to stop at the next step boundary. */
 void syn_train_monitor_ask_stop(syn_train_monitor *monitor, const char *text);
+/* Asks the run to end without a checkpoint: this launch of the job is stale. */
+void syn_train_monitor_ask_abandon(syn_train_monitor *monitor);
 /* Async-signal-safe. */
 void syn_train_monitor_ask_stop_by_signal(syn_train_monitor *monitor, int signal);
 void syn_train_monitor_ask_checkpoint(syn_train_monitor *monitor);

@@ -21,22 +21,30 @@
 /* ---- signals ---- */
 
 static syn_train_monitor *_Atomic signalled;
+static _Atomic bool was_signalled;
 
 static void on_signal(int number)
 {
     syn_train_monitor *monitor = atomic_load(&signalled);
+    atomic_store(&was_signalled, true);
     if (monitor)
         syn_train_monitor_ask_stop_by_signal(monitor, number);
 }
 
 void syn_plain_catch_signals(syn_train_monitor *monitor)
 {
-    struct sigaction action = {.sa_flags = SA_RESTART | (int)SA_RESETHAND};
+    struct sigaction action = {.sa_flags = SA_RESTART};
     action.sa_handler = monitor ? on_signal : SIG_DFL;
     (void)sigemptyset(&action.sa_mask);
     atomic_store(&signalled, monitor);
     (void)sigaction(SIGTERM, &action, NULL);
+    action.sa_flags |= (int)SA_RESETHAND;
     (void)sigaction(SIGINT, &action, NULL);
+}
+
+bool syn_plain_was_signalled(void)
+{
+    return atomic_load(&was_signalled);
 }
 
 /* ---- the job, the same on all ranks ---- */

@@ -29,8 +29,10 @@ typedef struct syn_plain_options {
 int syn_plain_run(const syn_plain_options *options);
 
 /* SIGTERM and SIGINT ask the run that `monitor` belongs to, to stop at the next step boundary; a
- * second one ends the process as usual. NULL undoes it. */
+ * second SIGINT ends the process as usual. NULL undoes it. */
 struct syn_train_monitor;
 void syn_plain_catch_signals(struct syn_train_monitor *monitor);
+/* Whether one of them came since the process began. */
+bool syn_plain_was_signalled(void);
 
 #endif

@@ -17,6 +17,7 @@ enum {
     SYN_RUN_STOP_BY_SIGNAL = 1,
     SYN_RUN_STOP_BY_DIRECTIVE = 2,
     SYN_RUN_CHECKPOINT = 4,
+    SYN_RUN_ABANDON = 8,
 };
 
 typedef struct syn_run {

@@ -111,6 +111,8 @@ static uint64_t take_requests(syn_run *run)
         flags |= SYN_RUN_STOP_BY_SIGNAL;
     if (stop == SYN_STOP_DIRECTIVE)
         flags |= SYN_RUN_STOP_BY_DIRECTIVE;
+    if (stop == SYN_STOP_ABANDON)
+        flags |= SYN_RUN_ABANDON;
     if (atomic_exchange(&run->monitor->checkpoint, 0))
         flags |= SYN_RUN_CHECKPOINT;
     return flags;

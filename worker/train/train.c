@@ -166,8 +166,8 @@ static bool is_epoch_end(const syn_run *run)
 
 static bool is_stopping(const syn_run *run)
 {
-    return (run->flags & (SYN_RUN_STOP_BY_SIGNAL | SYN_RUN_STOP_BY_DIRECTIVE)) &&
-           run->step < run->total_steps;
+    const uint64_t stops = SYN_RUN_STOP_BY_SIGNAL | SYN_RUN_STOP_BY_DIRECTIVE | SYN_RUN_ABANDON;
+    return (run->flags & stops) && run->step < run->total_steps;
 }
 
 static bool wants_evaluation(const syn_run *run)
@@ -182,6 +182,8 @@ static bool wants_evaluation(const syn_run *run)
 static bool wants_checkpoint(const syn_run *run)
 {
     int64_t every = run->spec->checkpoint.every_steps;
+    if (run->flags & SYN_RUN_ABANDON)
+        return false;
     if (run->flags & SYN_RUN_CHECKPOINT)
         return true;
     if (!run->checkpoints)
@@ -359,7 +361,9 @@ static syn_status save_result(syn_run *run)
 static syn_status finish(syn_run *run)
 {
     if (is_stopping(run)) {
-        const char *by = run->flags & SYN_RUN_STOP_BY_DIRECTIVE ? "the coordinator" : "a signal";
+        const char *by = run->flags & SYN_RUN_ABANDON             ? "a later launch of the job"
+                         : run->flags & SYN_RUN_STOP_BY_DIRECTIVE ? "the coordinator"
+                                                                  : "a signal";
         run->result->state = SYN_TRAIN_CANCELLED;
         (void)snprintf(run->result->failure.message, sizeof run->result->failure.message,
                        "stopped by %s after step %" PRId64 " of %" PRId64 "%s", by, run->step,

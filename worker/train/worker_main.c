@@ -1,5 +1,6 @@
 /* syncline-worker: one rank of a job, under mpirun alone, for a coordinator's job, or in a pool. */
 #include "common/base/str.h"
+#include "worker/agent/coordinated.h"
 #include "worker/comm/comm.h"
 #include "worker/train/plain.h"
 
@@ -175,8 +176,13 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "syncline-worker: %s\n", syn_error_message());
         return SYN_EXIT_FAILED;
     }
-    if (args.coordinator)
-        code = refuse("--coordinator is not built in yet", NULL);
+    if (args.job)
+        code = syn_launched_job_run(&(syn_launched_job){.address = args.coordinator,
+                                                        .job_id = args.job,
+                                                        .epoch = (uint64_t)args.epoch,
+                                                        .attempt = (uint32_t)args.attempt});
+    else if (args.coordinator)
+        code = syn_pool_run(args.coordinator);
     else
         code = syn_plain_run(&args.plain);
     syn_comm_stop();
