@@ -54,6 +54,7 @@ enum {
         8 * 1024 * 1024, /* calls of a client that does not read end beyond it */
     SYN_RPC_SERVER_BUFFER_BYTES = 256 * 1024 * 1024, /* all connections, both directions */
     SYN_RPC_HANDSHAKE_TIMEOUT_MS = 5000,             /* until the first valid SETTINGS frame */
+    SYN_RPC_KEEPALIVE_TIMEOUT_MS = 20000,
     SYN_RPC_KEEPALIVE_MS = 30000, /* our pings; unanswered within 20 s: the connection is dead */
     SYN_RPC_MAX_FRAMES_PER_S = 20000, /* frames other than DATA with bytes and HEADERS */
 };
@@ -74,12 +75,13 @@ typedef struct syn_rpc_handler {
      * gets exactly one, and only after the client has sent everything (a call with none or two of
      * them never gets here). */
     void (*on_message)(syn_rpc_call *call, const ProtobufCMessage *message, void *user);
-    /* The client sends nothing more (client-streaming methods only). */
+    /* The client sends nothing more (client-streaming methods only). NULL: the call is finished
+     * with OK. */
     void (*on_half_close)(syn_rpc_call *call, void *user);
     /* The call was not writable and is again (see syn_rpc_call_is_writable). */
     void (*on_drain)(syn_rpc_call *call, void *user);
     /* The end: answered, cancelled by the client, past its deadline, its connection gone, or the
-     * server closed. Exactly once for every call that got on_start or on_message, always from the
+     * server closed. Exactly once for every call that got any of the others, always from the
      * loop, also after our own syn_rpc_call_finish. `status` is what the client got or would have
      * got. Release what syn_rpc_call_data holds. */
     void (*on_end)(syn_rpc_call *call, syn_status status, void *user);
@@ -153,11 +155,14 @@ void syn_rpc_call_reply(syn_rpc_call *call, const ProtobufCMessage *message);
 /* A pointer of the handler's, NULL at first. */
 void syn_rpc_call_set_data(syn_rpc_call *call, void *data);
 void *syn_rpc_call_data(const syn_rpc_call *call);
+/* Inside on_message: makes the message the caller's, who frees it with syn_wire_free (to answer
+ * later, or to hand it to another thread). NULL outside of on_message or a second time. */
+ProtobufCMessage *syn_rpc_call_take_message(syn_rpc_call *call);
 /* Bytes of messages not yet handed to the network, and whether more is welcome: fewer than the
  * stream's queue limit, and the call has not ended. Once false, on_drain tells when it is true
  * again. */
 size_t syn_rpc_call_pending_bytes(const syn_rpc_call *call);
-bool syn_rpc_call_is_writable(const syn_rpc_call *call);
+bool syn_rpc_call_is_writable(syn_rpc_call *call);
 /* Whether on_end was called or is about to be: sends do nothing any more. */
 bool syn_rpc_call_has_ended(const syn_rpc_call *call);
 /* On the clock of syn_clock_monotonic_ns; UINT64_MAX when the client set none. The server ends the
@@ -223,7 +228,9 @@ void syn_rpc_client_cancel(syn_rpc_client_call *call);
 void syn_rpc_client_ref(syn_rpc_client_call *call);
 void syn_rpc_client_unref(syn_rpc_client_call *call);
 size_t syn_rpc_client_pending_bytes(const syn_rpc_client_call *call);
-bool syn_rpc_client_is_writable(const syn_rpc_client_call *call);
+bool syn_rpc_client_is_writable(syn_rpc_client_call *call);
+/* As syn_rpc_call_take_message. */
+ProtobufCMessage *syn_rpc_client_take_message(syn_rpc_client_call *call);
 
 /* `reply` is NULL unless `status` is OK; borrowed until the callback returns. */
 typedef void (*syn_rpc_reply_fn)(syn_status status, const char *message,

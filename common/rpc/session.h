@@ -84,6 +84,9 @@ void *syn_stream_data(const syn_stream *stream);
 syn_status syn_stream_send(syn_stream *stream, const ProtobufCMessage *message);
 /* Server: ends the call after what is queued. Does nothing a second time. */
 void syn_stream_finish(syn_stream *stream, syn_status status, const char *message);
+/* Server: ends the call now: what is queued is dropped, also after syn_stream_finish, and the
+ * client gets this status even if it reads no messages. */
+void syn_stream_abort(syn_stream *stream, syn_status status, const char *message);
 /* Drops the call at once: no event follows, the peer gets CANCEL. The pointer is not to be used
  * afterwards. */
 void syn_stream_cancel(syn_stream *stream);

@@ -51,6 +51,7 @@ struct syn_stream {
     /* what goes out */
     syn_stream_block *first, **last; /* owned */
     size_t pending;
+    bool has_trailers; /* the status is submitted: nothing can follow */
     bool has_headers;  /* response headers are submitted */
     bool is_finishing; /* server: trailers follow the queue. Client: END_STREAM follows it */
     bool has_local_end, awaits_drain;

@@ -116,6 +116,7 @@ static int submit_trailers(syn_stream *stream)
     nghttp2_nv headers[2];
     size_t n = status_headers(stream, headers, code, encoded);
 
+    stream->has_trailers = true;
     return nghttp2_submit_trailer(stream->session->h2, stream->id, headers, n);
 }
 
@@ -173,6 +174,7 @@ static void submit_trailers_only(syn_stream *stream)
     nghttp2_nv headers[4] = {header(":status", "200"), header("content-type", "application/grpc")};
     size_t n = 2 + status_headers(stream, headers + 2, code, encoded);
 
+    stream->has_trailers = true;
     if (nghttp2_submit_response(stream->session->h2, stream->id, headers, n, NULL) != 0)
         (void)nghttp2_submit_rst_stream(stream->session->h2, NGHTTP2_FLAG_NONE, stream->id,
                                         NGHTTP2_INTERNAL_ERROR);
@@ -199,6 +201,24 @@ void syn_stream_finish(syn_stream *stream, syn_status status, const char *messag
         resume(stream);
     else
         submit_trailers_only(stream);
+}
+
+void syn_stream_abort(syn_stream *stream, syn_status status, const char *message)
+{
+    if (stream->is_detached || stream->has_trailers)
+        return;
+    syn_stream_drop_queue(stream);
+    syn_stream_drop_input(stream);
+    stream->is_finishing = true;
+    stream->status = status;
+    syn_free(stream->message);
+    stream->message = message && *message ? syn_strdup(message) : NULL;
+    /* trailers are no DATA: they need no window, which a client that does not read has closed */
+    if (!stream->has_headers)
+        submit_trailers_only(stream);
+    else if (submit_trailers(stream) != 0)
+        (void)nghttp2_submit_rst_stream(stream->session->h2, NGHTTP2_FLAG_NONE, stream->id,
+                                        NGHTTP2_INTERNAL_ERROR);
 }
 
 /* ---- client ---- */
