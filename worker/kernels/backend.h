@@ -18,19 +18,36 @@ struct syn_copy_kernels;        /* worker/kernels/copy.h */
 struct syn_matmul_kernels;      /* worker/kernels/matmul.h */
 struct syn_index_kernels;       /* worker/kernels/index.h */
 struct syn_random_kernels;      /* worker/kernels/random.h */
+struct syn_conv_kernels;        /* worker/kernels/conv.h */
+struct syn_pool_kernels;        /* worker/kernels/pool.h */
+struct syn_norm_kernels;        /* worker/kernels/norm.h */
+struct syn_softmax_kernels;     /* worker/kernels/softmax.h */
+struct syn_attention_kernels;   /* worker/kernels/attention.h */
+struct syn_rnn_kernels;         /* worker/kernels/rnn.h */
+struct syn_gelu_kernels;        /* worker/kernels/gelu.h */
+struct syn_loss_kernels;        /* worker/kernels/loss.h */
 
-/* X(family): the member's name; its type is struct syn_<family>_kernels. */
+/* X(family, n): the member's name, its type is struct syn_<family>_kernels; and the length of the
+ * array it points at (2 where there is a table for f32 and one for f64). */
 #define SYN_KERNEL_FAMILIES(X) \
-    X(elementwise)             \
-    X(reduce)                  \
-    X(copy)                    \
-    X(matmul)                  \
-    X(index)                   \
-    X(random)
+    X(elementwise, 1)          \
+    X(reduce, 1)               \
+    X(copy, 1)                 \
+    X(matmul, 1)               \
+    X(index, 1)                \
+    X(random, 1)               \
+    X(conv, 2)                 \
+    X(pool, 2)                 \
+    X(norm, 2)                 \
+    X(softmax, 2)              \
+    X(attention, 2)            \
+    X(rnn, 2)                  \
+    X(gelu, 2)                 \
+    X(loss, 2)
 
 typedef struct syn_backend {
     const char *name; /* "cpu" */
-#define SYN_BACKEND_MEMBER(family) const struct syn_##family##_kernels *family;
+#define SYN_BACKEND_MEMBER(family, n) const struct syn_##family##_kernels *family;
     SYN_KERNEL_FAMILIES(SYN_BACKEND_MEMBER)
 #undef SYN_BACKEND_MEMBER
 } syn_backend;
