@@ -28,9 +28,11 @@ void syn_clock_sleep_ns(uint64_t ns)
 
 char *syn_clock_format(char buffer[32], int64_t wall_ns)
 {
-    time_t seconds = (time_t)(wall_ns / 1000000000);
+    int64_t ns = wall_ns % 1000000000; /* before 1970 the remainder is negative */
+    ns += ns < 0 ? 1000000000 : 0;
+    time_t seconds = (time_t)(wall_ns / 1000000000) - (wall_ns % 1000000000 < 0);
     struct tm tm;
     size_t n = gmtime_r(&seconds, &tm) ? strftime(buffer, 32, "%Y-%m-%dT%H:%M:%S", &tm) : 0;
-    (void)snprintf(buffer + n, 32 - n, ".%03dZ", (int)(wall_ns / 1000000 % 1000));
+    (void)snprintf(buffer + n, 32 - n, ".%03dZ", (int)(ns / 1000000));
     return buffer;
 }

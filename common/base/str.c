@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +12,9 @@
 
 static bool reserve(syn_str *str, size_t extra)
 {
-    if (str->failed || extra > SIZE_MAX / 4)
+    if (extra > SIZE_MAX / 4)
+        str->failed = true;
+    if (str->failed)
         return false;
     size_t needed = str->length + extra + 1;
     if (needed > str->capacity) {
@@ -94,13 +97,16 @@ void syn_str_release(syn_str *str)
     *str = (syn_str){0};
 }
 
-/* Length of the valid sequence at `p` (RFC 3629: no overlongs, no surrogates, at most U+10FFFF), 0 if invalid. */
+/* Length of the valid sequence at `p` (RFC 3629: no overlongs, no surrogates, at most U+10FFFF), 0
+ * if invalid. */
 static size_t utf8_sequence(const unsigned char *p, size_t n)
 {
     unsigned char c = p[0];
-    size_t length = c < 0x80 ? 1 : c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3
-                                 : c >= 0xf0 && c <= 0xf4 ? 4
-                                                          : 0;
+    size_t length = c < 0x80                 ? 1
+                    : c >= 0xc2 && c <= 0xdf ? 2
+                    : c >= 0xe0 && c <= 0xef ? 3
+                    : c >= 0xf0 && c <= 0xf4 ? 4
+                                             : 0;
     if (length == 0 || length > n)
         return 0;
     for (size_t i = 1; i < length; i++)
@@ -199,7 +205,7 @@ bool syn_parse_i64(const char *text, int64_t *value_out)
     char *end;
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (errno || end == text || *end || *text == ' ')
+    if (errno || end == text || *end || isspace((unsigned char)*text))
         return false;
     *value_out = value;
     return true;
@@ -210,7 +216,8 @@ bool syn_parse_f64(const char *text, double *value_out)
     char *end;
     errno = 0;
     double value = strtod(text, &end);
-    if (end == text || *end || *text == ' ' || (errno == ERANGE && fabs(value) == HUGE_VAL))
+    if (end == text || *end || isspace((unsigned char)*text) ||
+        (errno == ERANGE && fabs(value) == HUGE_VAL))
         return false;
     *value_out = value;
     return true;
@@ -225,7 +232,8 @@ char *syn_format_bytes(char buffer[32], uint64_t bytes)
         value /= 1024;
         unit++;
     }
-    (void)snprintf(buffer, 32, unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    (void)snprintf(buffer, 32, unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value,
+                   units[unit]);
     return buffer;
 }
 

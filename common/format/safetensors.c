@@ -136,7 +136,9 @@ static int compare_places(const void *a, const void *b)
     const syn_safetensor *x = a, *y = b;
     if (x->data != y->data)
         return (const char *)x->data < (const char *)y->data ? -1 : 1;
-    return x->size_bytes < y->size_bytes ? -1 : x->size_bytes > y->size_bytes;
+    if (x->size_bytes != y->size_bytes)
+        return x->size_bytes < y->size_bytes ? -1 : 1;
+    return strcmp(x->name, y->name); /* so that errors name the same tensor everywhere */
 }
 
 static int compare_names(const void *a, const void *b)

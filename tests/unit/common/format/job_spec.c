@@ -424,7 +424,7 @@ static void every_failing_allocation_is_an_ordinary_error(void **state)
     parse_under_failing_memory(
         "{\"name\": \"x\", \"model\": {\"kind\": \"mlp\", \"hidden\": [3]},"
         "\"data\": {\"kind\": \"idx\", \"path\": \"p\"}, \"train\": {\"epochs\": 1}}",
-        overrides, 2);
+        overrides, 2, SYN_INVALID_ARGUMENT);
     json_set_alloc_funcs(malloc, free);
 }
 
