@@ -191,6 +191,83 @@ static void waiting_for_what_was_not_posted_is_an_error(void)
     CHECK(syn_comm_wait(&work) == SYN_FAILED_PRECONDITION);
 }
 
+/* Shared memory on one host, private memory where the library is asked for: the same sums, also of
+ * parts. */
+static void memory_of_ours_is_reduced_in_place(void)
+{
+    enum { N = 50000 };
+    void *memory[3];
+    syn_comm_work work = {0};
+    for (int k = 0; k < 3; k++) {
+        CHECK_OK(syn_comm_alloc(syn_comm_world(), N * sizeof(float), &memory[k]));
+        CHECK((uintptr_t)memory[k] % 64 == 0);
+        for (int i = 0; i < N; i++)
+            CHECK(((float *)memory[k])[i] == 0);
+    }
+    const char *wish = getenv("SYNCLINE_ALLREDUCE");
+    const char *expected = world_size() == 1 ? "alone" : wish ? wish : "shared window";
+
+    static const size_t parts[][2] = {{0, N}, {0, 1}, {16, 17}, {12345, 70}, {N - 1, 1}, {7, 0}};
+    for (int p = 0; p < 6; p++) {
+        float *x = memory[p % 3], before[N];
+        for (size_t i = 0; i < N; i++)
+            before[i] = x[i] = awkward(world_rank(), i);
+        syn_comm_post_allreduce(syn_comm_world(), x + parts[p][0], parts[p][1], SYN_F32,
+                                SYN_REDUCE_SUM, &work);
+        CHECK_OK(syn_comm_wait(&work));
+        CHECK(parts[p][1] == 0 || strcmp(work.algorithm, expected) == 0);
+        for (size_t i = 0; i < N; i++) {
+            float sum = awkward(0, i);
+            for (int r = 1; r < world_size(); r++)
+                sum += awkward(r, i);
+            bool is_inside = i >= parts[p][0] && i < parts[p][0] + parts[p][1];
+            CHECK(is_inside ? fabsf(x[i] - sum) <= (wish ? sum * 1e-6f : 0) : x[i] == before[i]);
+        }
+        CHECK_OK(syn_comm_barrier(syn_comm_world()));
+    }
+    double *y = memory[0];
+    int64_t *z = memory[1];
+    y[3] = -1.5 - world_rank();
+    z[5] = INT64_MIN + world_rank();
+    CHECK_OK(syn_comm_allreduce(syn_comm_world(), y + 3, 1, SYN_F64, SYN_REDUCE_MAX));
+    CHECK_OK(syn_comm_allreduce(syn_comm_world(), z + 5, 1, SYN_I64, SYN_REDUCE_MIN));
+    CHECK(y[3] == -1.5 && z[5] == INT64_MIN);
+    if (world_rank() == 0) /* giving back is not collective */
+        syn_comm_dealloc(memory[1]);
+    CHECK_OK(syn_comm_allreduce(syn_comm_world(), memory[2], N, SYN_F32, SYN_REDUCE_MAX));
+    syn_comm_dealloc(memory[0]);
+    if (world_rank() != 0)
+        syn_comm_dealloc(memory[1]);
+    syn_comm_dealloc(memory[2]);
+    syn_comm_dealloc(NULL);
+}
+
+static void memory_shared_by_two_groups_of_the_same_ranks_is_kept_apart(void)
+{
+    syn_comm *groups[2];
+    void *memory[2];
+    int everyone[64];
+    for (int r = 0; r < world_size(); r++)
+        everyone[r] = r;
+    for (int g = 0; g < 2; g++) {
+        CHECK_OK(syn_comm_new(everyone, world_size(), 1, &groups[g]));
+        CHECK_OK(syn_comm_alloc(groups[g], 64, &memory[g]));
+        *(double *)memory[g] = g + 1;
+    }
+
+    for (int g = 0; g < 2; g++)
+        for (int other = 0; other < 2; other++) {
+            CHECK_OK(syn_comm_allreduce(groups[other], memory[g], 1, SYN_F64, SYN_REDUCE_SUM));
+        }
+
+    for (int g = 0; g < 2; g++) {
+        CHECK(*(double *)memory[g] == (g + 1.0) * world_size() * world_size());
+        syn_comm_free(groups[g]);
+        CHECK(*(double *)memory[g] == (g + 1.0) * world_size() * world_size());
+        syn_comm_dealloc(memory[g]); /* also after its group */
+    }
+}
+
 static void progress_names_the_last_collective(void)
 {
     syn_comm_progress before, after;
@@ -254,6 +331,8 @@ int main(int argc, char **argv)
     RUN(a_broadcast_from_nowhere_is_refused);
     RUN(posted_works_run_in_order_and_carry_their_times);
     RUN(waiting_for_what_was_not_posted_is_an_error);
+    RUN(memory_of_ours_is_reduced_in_place);
+    RUN(memory_shared_by_two_groups_of_the_same_ranks_is_kept_apart);
     RUN(progress_names_the_last_collective);
     RUN(progress_read_by_another_thread_is_consistent);
     syn_comm_stop();

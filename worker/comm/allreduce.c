@@ -1,11 +1,6 @@
 /* All-reduce: the ways there are, one table, and the choice between them. */
 #include "worker/comm/internal.h"
 
-#include "common/base/str.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 static MPI_Datatype mpi_type(syn_dtype dtype)
 {
     switch (dtype) {
@@ -25,9 +20,9 @@ static MPI_Op mpi_op(syn_reduction op)
     return op == SYN_REDUCE_SUM ? MPI_SUM : op == SYN_REDUCE_MAX ? MPI_MAX : MPI_MIN;
 }
 
-static bool always_fits(const syn_comm *comm, size_t bytes, syn_dtype dtype)
+static bool always_fits(syn_comm *comm, const void *buffer, size_t bytes)
 {
-    (void)comm, (void)bytes, (void)dtype;
+    (void)comm, (void)buffer, (void)bytes;
     return true;
 }
 
@@ -48,9 +43,9 @@ static syn_status library_run(syn_comm *comm, void *buffer, size_t count, syn_dt
     return SYN_OK;
 }
 
-static bool is_alone(const syn_comm *comm, size_t bytes, syn_dtype dtype)
+static bool is_alone(syn_comm *comm, const void *buffer, size_t bytes)
 {
-    (void)bytes, (void)dtype;
+    (void)buffer, (void)bytes;
     return comm->size == 1;
 }
 
@@ -64,6 +59,7 @@ static syn_status alone_run(syn_comm *comm, void *buffer, size_t count, syn_dtyp
 /* In order of preference: the first that fits is taken. */
 static const comm_allreduce ways[] = {
     {"alone", is_alone, alone_run},
+    {"shared window", comm_window_fits, comm_window_run},
     {"library", always_fits, library_run},
 };
 enum { N_WAYS = sizeof ways / sizeof *ways };
@@ -78,7 +74,7 @@ syn_status comm_allreduce_run(syn_comm_work *work)
                         "all-reduce of %s is not supported: f32, f64 and i64 are",
                         syn_dtype_name(dtype));
     for (int i = 0; i < N_WAYS; i++) {
-        if (!ways[i].fits(comm, work->bytes, dtype))
+        if (!ways[i].fits(comm, work->engine.buffer, work->bytes))
             continue;
         work->algorithm = ways[i].name;
         return ways[i].run(comm, work->engine.buffer, work->engine.count, dtype,

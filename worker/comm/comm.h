@@ -100,6 +100,12 @@ typedef struct syn_comm_work {
  * the same bits every time and on every rank. Errors are reported by syn_comm_wait. Collective. */
 void syn_comm_post_allreduce(syn_comm *comm, void *buffer, size_t count, syn_dtype dtype,
                              syn_reduction op, syn_comm_work *work);
+/* Memory for buffers that are all-reduced often: zeroed, aligned to 64 bytes and, if all ranks of
+ * the group are on one host, visible to all of them, so that sums need no copies. The same size on
+ * all ranks; the same part of it is reduced on all. Never 0 bytes. On failure every rank fails.
+ * Collective; syn_comm_dealloc (NULL is fine) is not. */
+syn_status syn_comm_alloc(syn_comm *comm, size_t size_bytes, void **memory_out);
+void syn_comm_dealloc(void *memory);
 /* Sleeps until the work is done and returns its status, its sentence recorded for this thread. */
 syn_status syn_comm_wait(syn_comm_work *work);
 /* Whether it is done; does not block. */

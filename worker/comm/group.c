@@ -25,6 +25,8 @@ void comm_group_free_memory(syn_comm *comm)
 {
     if (!comm)
         return;
+    comm_window_free(comm);
+    comm_shared_forget(comm);
     syn_free(comm->world_ranks);
     syn_free(comm);
 }

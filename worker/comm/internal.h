@@ -13,7 +13,9 @@ struct syn_comm {
     int rank, size;
     int *world_ranks; /* owned; size entries */
     int local_rank, local_size;
-    uint64_t sequence; /* collectives entered; touched where MPI calls are made */
+    uint64_t sequence;          /* collectives entered; touched where MPI calls are made */
+    struct comm_window *window; /* owned; NULL before it is needed, and when there is none */
+    bool window_is_decided;
 };
 
 /* start.c: the world group and the host name of every world rank. */
@@ -43,11 +45,43 @@ size_t comm_chunk_bytes(void);
  * its reason". */
 syn_status comm_check(int mpi_error, const syn_comm *comm, const char *function, size_t bytes);
 
+/* shared.c: memory that ranks of one host share, as anonymous files that the others open through
+ * /proc. */
+typedef struct comm_shared {
+    void **maps; /* owned; rank r's memory as mapped here; in a block of `bytes` for each */
+    int n;
+    size_t bytes;
+} comm_shared;
+/* Every rank's block of `bytes` mapped by every rank; false on all ranks if it failed on one. On
+ * the comm thread. Collective. */
+bool comm_shared_map(comm_shared *shared, syn_comm *comm, size_t bytes);
+void comm_shared_unmap(comm_shared *shared);
+/* The group's ranks' memories of which `buffer` is this rank's part, and where in them it lies;
+ * NULL if it is not from syn_comm_alloc. The memories stay until syn_comm_dealloc. */
+void *const *comm_shared_find(const syn_comm *comm, const void *buffer, size_t bytes,
+                              size_t *offset_out);
+/* The group goes: its memories stay but are found no more. */
+void comm_shared_forget(const syn_comm *comm);
+
+/* window.c: sums through shared memory. */
+/* Whether the group's ranks can share memory. On the comm thread. Collective. */
+bool comm_window_is_possible(syn_comm *comm);
+/* Whether the buffer is shared by the group. */
+bool comm_window_fits(syn_comm *comm, const void *buffer, size_t bytes);
+syn_status comm_window_run(syn_comm *comm, void *buffer, size_t count, syn_dtype dtype,
+                           syn_reduction op);
+void comm_window_free(syn_comm *comm);
+
+/* reduce.c: out[k][i] = in[0][i] op in[1][i] op ... in that order, for i in [begin, end) and k in
+ * [0, n). in and out may be the same. */
+void comm_reduce(void *const *in_out, int n, size_t begin, size_t end, syn_dtype dtype,
+                 syn_reduction op);
+
 /* allreduce.c: one way of summing over the ranks. All ranks of a group choose the same way from the
  * same facts. */
 typedef struct comm_allreduce {
     const char *name;
-    bool (*fits)(const syn_comm *comm, size_t bytes, syn_dtype dtype);
+    bool (*fits)(syn_comm *comm, const void *buffer, size_t bytes);
     syn_status (*run)(syn_comm *comm, void *buffer, size_t count, syn_dtype dtype,
                       syn_reduction op);
 } comm_allreduce;
