@@ -72,8 +72,8 @@ out:
     return status;
 }
 
-/* Places the gradients, those that are ready first in front, and allocates the buffers. */
-static syn_status make_buffers(syn_buckets *buckets)
+/* Places the gradients, those that are ready first in front. */
+static syn_status place_gradients(syn_buckets *buckets)
 {
     buckets->items = syn_calloc((size_t)buckets->n, sizeof *buckets->items);
     if (!buckets->items)
@@ -81,28 +81,32 @@ static syn_status make_buffers(syn_buckets *buckets)
     for (int i = buckets->n_parameters - 1; i >= 0; i--) {
         syn_bucket_parameter *p = &buckets->parameters[i];
         syn_bucket *bucket = &buckets->items[p->bucket];
-        int64_t align = ALIGN_BYTES / (int64_t)syn_dtype_size(syn_tensor_dtype(p->tensor));
+        bucket->dtype = syn_tensor_dtype(p->tensor);
+        int64_t align = ALIGN_BYTES / (int64_t)syn_dtype_size(bucket->dtype);
         p->offset = (bucket->n_elements + align - 1) / align * align;
         bucket->n_elements = p->offset + syn_tensor_numel(p->tensor);
         bucket->n_parameters++;
+        bucket->n_pending++;
         bucket->first_name = p->name; /* in the end the one registered first */
     }
     for (int b = 0; b < buckets->n; b++) {
         syn_bucket *bucket = &buckets->items[b];
-        int last = buckets->n_parameters - 1;
-        while (buckets->parameters[last].bucket != b)
-            last--;
-        syn_dtype dtype = syn_tensor_dtype(buckets->parameters[last].tensor);
-        int64_t n = bucket->n_elements + (b == buckets->n - 1 ? SYN_BUCKET_EXTRAS : 0);
-        bucket->n_pending = bucket->n_parameters;
         bucket->label =
             syn_arena_printf(&buckets->names, "bucket %d (%s)", b + 1, bucket->first_name);
-        bucket->flat = syn_tensor_new_owned(dtype, 1, &n);
-        if (!bucket->label || !bucket->flat)
-            return syn_fail_memory((size_t)n * syn_dtype_size(dtype), "a gradient bucket");
-        memset(syn_tensor_data(bucket->flat), 0, (size_t)n * syn_dtype_size(dtype));
+        if (!bucket->label)
+            return syn_fail_memory(strlen(bucket->first_name), "the name of a bucket");
     }
     return SYN_OK;
+}
+
+/* A tensor that gives the memory back at its end. */
+static syn_tensor *wrap_memory(void *memory, int64_t n, syn_dtype dtype)
+{
+    syn_tensor *flat = NULL;
+    int depth = syn_scope_begin();
+    flat = syn_keep(syn_wrap_data(memory, SYN_SHAPE(n), dtype, syn_comm_dealloc));
+    syn_scope_end(depth);
+    return flat;
 }
 
 static syn_status set_gradients(syn_buckets *buckets)
@@ -136,12 +140,28 @@ syn_status syn_buckets_init(syn_buckets *buckets, syn_parameters parameters, siz
                         "a module without parameters cannot be made data parallel");
     syn_status status;
     SYN_GOTO(copy_parameters(buckets, parameters, first_limit, limit));
-    SYN_GOTO(make_buffers(buckets));
-    SYN_GOTO(set_gradients(buckets));
+    SYN_GOTO(place_gradients(buckets));
     return SYN_OK;
 out:
     syn_buckets_release(buckets);
     return status;
+}
+
+syn_status syn_buckets_allocate(syn_buckets *buckets, syn_comm *comm)
+{
+    syn_status status = SYN_OK;
+
+    for (int b = 0; b < buckets->n; b++) {
+        syn_bucket *bucket = &buckets->items[b];
+        int64_t n = bucket->n_elements + (b == buckets->n - 1 ? SYN_BUCKET_EXTRAS : 0);
+        size_t bytes = (size_t)n * syn_dtype_size(bucket->dtype);
+        void *memory;
+        SYN_TRY(syn_comm_alloc(comm, bytes ? bytes : ALIGN_BYTES, &memory));
+        bucket->flat = wrap_memory(memory, n, bucket->dtype);
+        if (!bucket->flat) /* the others go on allocating */
+            status = syn_error_status();
+    }
+    return status == SYN_OK ? set_gradients(buckets) : status;
 }
 
 void syn_buckets_release(syn_buckets *buckets)

@@ -16,8 +16,9 @@ typedef struct syn_bucket_parameter {
 } syn_bucket_parameter;
 
 typedef struct syn_bucket {
-    syn_tensor *flat;   /* owned; one dimension */
-    int64_t n_elements; /* gradients and the gaps that align them */
+    syn_tensor *flat; /* owned; one dimension; NULL before it is allocated */
+    syn_dtype dtype;
+    int64_t n_elements; /* gradients and the gaps that align them, without the extras */
     int n_parameters;
     int n_pending;          /* parameters whose gradient is not ready in this step */
     const char *label;      /* in the arena: "bucket 3 (conv4.weight)", from 1 */
@@ -44,10 +45,13 @@ enum { SYN_BUCKET_EXTRAS = 2 };
 int syn_bucket_plan(const size_t *size_bytes, const syn_dtype *dtypes, int n, size_t first_limit,
                     size_t limit, int *bucket_out);
 
-/* Makes the buckets, zeroed, and sets the parameters' gradients to views of them. Limits in bytes.
- * f32 and f64 parameters only. */
+/* Plans the buckets of these parameters, f32 and f64 only. Limits in bytes. Nothing is allocated
+ * for gradients yet. */
 syn_status syn_buckets_init(syn_buckets *buckets, syn_parameters parameters, size_t first_limit,
                             size_t limit);
+/* Allocates the buckets, zeroed, and sets the parameters' gradients to views of them. The same plan
+ * on all ranks. A failure may be this rank's alone: agree afterwards. Collective. */
+syn_status syn_buckets_allocate(syn_buckets *buckets, syn_comm *comm);
 /* Drops the buffers; the gradients that are views of them keep them alive while they are in use. */
 void syn_buckets_release(syn_buckets *buckets);
 

@@ -32,6 +32,7 @@ struct engine {
     syn_bucket_timing *timings; /* owned; one per bucket */
     syn_overlap overlap;
     int next; /* the bucket to launch next; buckets before it are under way */
+    bool is_hooked;
     bool sync;
     bool is_reached; /* a gradient became ready in this step, with sync on */
     bool is_reduced; /* since the last launch; the buckets' versions say whether they were written
@@ -131,7 +132,7 @@ static syn_status complete(engine *e)
             status = syn_fail_context(one, "%s", bucket->label);
         if (e->options.average)
             syn_bucket_scale(bucket, 1.0 / syn_comm_size(e->comm));
-        syn_tensor_bump_version(bucket->flat);
+        syn_tensor_bump_version(bucket->flat, "the sum over the ranks");
         bucket->version = syn_tensor_version(bucket->flat);
         bucket->n_pending = bucket->n_parameters;
     }
@@ -158,7 +159,8 @@ static syn_status backward_ended(syn_status status, void *user)
     e->has_failed = true;
     if (e->sync && (e->is_reached || atomic_load(&n_engines) == 1)) {
         char sentence[2048];
-        (void)snprintf(sentence, sizeof sentence, "%s", syn_error_message());
+        (void)snprintf(sentence, sizeof sentence, "%s",
+                       syn_failed() ? syn_error() : syn_error_message());
         (void)complete(e);
         status = SYN_FAIL(status, "%s", sentence);
     }
@@ -169,7 +171,7 @@ static syn_status backward_ended(syn_status status, void *user)
 
 static void engine_detach(engine *e)
 {
-    if (!e->slots)
+    if (!e->is_hooked)
         return;
     syn_backward_end_remove(backward_ended, e);
     for (int i = 0; i < e->buckets.n_parameters; i++)
@@ -189,48 +191,51 @@ static void engine_free(void *pointer)
     syn_free(e);
 }
 
-/* Buckets and hooks; nothing is sent. */
+/* The plan; nothing is sent. */
 static syn_status engine_new(syn_module *module, syn_comm *comm, syn_data_parallel_options options,
                              engine **engine_out)
 {
     double first_mb = options.first_bucket_mb > 0 ? options.first_bucket_mb : 1;
     double mb = options.bucket_mb > 0 ? options.bucket_mb : 25;
-    syn_parameters parameters = syn_module_parameters(module);
-    engine *e = syn_calloc(1, sizeof *e);
     syn_status status;
 
+    if (!module)
+        return SYN_FAIL(SYN_INVALID_ARGUMENT, "there is no module to make data parallel");
+    if (syn_module_get_attached(module))
+        return SYN_FAIL(SYN_ALREADY_EXISTS, "the module is data parallel already");
+    engine *e = syn_calloc(1, sizeof *e);
     if (!e)
         return syn_fail_memory(sizeof *e, "data parallelism");
     e->comm = comm;
     e->options = options;
     e->sync = true;
-    SYN_GOTO(syn_buckets_init(&e->buckets, parameters, (size_t)(first_mb * 1048576),
-                              (size_t)(mb * 1048576)));
+    SYN_GOTO(syn_buckets_init(&e->buckets, syn_module_parameters(module),
+                              (size_t)(first_mb * 1048576), (size_t)(mb * 1048576)));
     e->timings = syn_calloc((size_t)e->buckets.n, sizeof *e->timings);
-    ready_slot *slots = syn_calloc((size_t)e->buckets.n_parameters, sizeof *slots);
-    if (!e->timings || !slots) {
-        syn_free(slots);
+    e->slots = syn_calloc((size_t)e->buckets.n_parameters, sizeof *e->slots);
+    if (!e->timings || !e->slots) {
         status =
-            syn_fail_memory((size_t)e->buckets.n_parameters * sizeof *slots, "data parallelism");
+            syn_fail_memory((size_t)e->buckets.n_parameters * sizeof *e->slots, "data parallelism");
         goto out;
     }
-    status = syn_backward_end_add(backward_ended, e);
-    if (status != SYN_OK) {
-        syn_free(slots);
-        goto out;
-    }
-    e->slots = slots;
-    atomic_fetch_add(&n_engines, 1);
-    for (int i = 0; i < e->buckets.n_parameters; i++) {
-        slots[i] = (ready_slot){.engine = e, .bucket = e->buckets.parameters[i].bucket};
-        syn_set_grad_ready(e->buckets.parameters[i].tensor, gradient_is_ready, &slots[i]);
-    }
-    SYN_GOTO(syn_module_attach(module, e, engine_free));
     *engine_out = e;
     return SYN_OK;
 out:
     engine_free(e);
     return status;
+}
+
+/* Hooks into the parameters and the backward pass; from here on the module owns the engine. */
+static syn_status engine_attach(engine *e, syn_module *module)
+{
+    SYN_TRY(syn_backward_end_add(backward_ended, e));
+    e->is_hooked = true;
+    atomic_fetch_add(&n_engines, 1);
+    for (int i = 0; i < e->buckets.n_parameters; i++) {
+        e->slots[i] = (ready_slot){.engine = e, .bucket = e->buckets.parameters[i].bucket};
+        syn_set_grad_ready(e->buckets.parameters[i].tensor, gradient_is_ready, &e->slots[i]);
+    }
+    return syn_module_attach(module, e, engine_free);
 }
 
 static syn_status compare_manifests(const engine *e, syn_module *module, const char *more)
@@ -279,7 +284,7 @@ static syn_status broadcast_tensors(syn_comm *comm, syn_parameters list)
         syn_free(copy);
         SYN_TRY(status);
         if (is_direct)
-            syn_tensor_bump_version(tensor);
+            syn_tensor_bump_version(tensor, "rank 0's values");
     }
     return SYN_OK;
 }
@@ -293,17 +298,20 @@ syn_status syn_data_parallel_over(syn_module *module, syn_comm *comm,
     if (!comm)
         return SYN_FAIL(SYN_FAILED_PRECONDITION,
                         "call syn_init_mpi before making a module data parallel");
-    status = module ? engine_new(module, comm, options, &e)
-                    : SYN_FAIL(SYN_INVALID_ARGUMENT, "there is no module to make data parallel");
-    /* Whoever could not set up tells the others here, before anything is compared. */
-    SYN_GOTO(syn_comm_agree(comm, status, NULL, NULL));
+    /* Whoever cannot go on tells the others before the next thing they do together. */
+    SYN_GOTO(syn_comm_agree(comm, engine_new(module, comm, options, &e), NULL, NULL));
     SYN_GOTO(compare_manifests(e, module, manifest));
+    status = syn_buckets_allocate(&e->buckets, comm);
+    if (status == SYN_OK)
+        status = engine_attach(e, module);
+    SYN_GOTO(syn_comm_agree(comm, status, NULL, NULL));
     SYN_GOTO(broadcast_tensors(comm, syn_module_parameters(module)));
     SYN_GOTO(broadcast_tensors(comm, syn_module_buffers(module)));
     return SYN_OK;
 out:
-    if (e)
-        syn_data_parallel_remove(module);
+    if (e && syn_module_get_attached(module) == e)
+        (void)syn_module_take_attached(module);
+    engine_free(e);
     return status;
 }
 
