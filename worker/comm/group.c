@@ -141,7 +141,10 @@ syn_status syn_comm_new(const int *world_ranks, int n, int tag, syn_comm **comm_
             SYN_INVALID_ARGUMENT,
             "a group needs a member and a tag from 0 to 32767, not %d members and tag %d", n, tag);
     SYN_TRY(check_members(world_ranks, n, &rank));
-    SYN_TRY(comm_group_new(n, &comm));
+    syn_status allocated = comm_group_new(n, &comm);
+    if (allocated != SYN_OK && n > 1) /* there is no group yet to tell the others by */
+        syn_comm_abort(1, syn_error_message());
+    SYN_TRY(allocated);
     memcpy(comm->world_ranks, world_ranks, (size_t)n * sizeof *world_ranks);
     comm->rank = rank;
     comm_group_locate(comm);
