@@ -209,6 +209,7 @@ static void open_session(syn_agent *agent)
 /* The coordinator knows a later epoch of the job: this rank must not touch it any more. */
 static void refuse(syn_agent *agent, const char *message)
 {
+    syn_train_monitor_ask_abandon(agent->monitor);
     (void)pthread_mutex_lock(&agent->mutex);
     agent->refused = true;
     (void)snprintf(agent->sentence, sizeof agent->sentence,
@@ -216,7 +217,6 @@ static void refuse(syn_agent *agent, const char *message)
                    message ? message : "");
     (void)pthread_cond_broadcast(&agent->changed);
     (void)pthread_mutex_unlock(&agent->mutex);
-    syn_train_monitor_ask_abandon(agent->monitor);
 }
 
 static void on_registered(syn_status status, const char *message, const ProtobufCMessage *reply,
