@@ -206,7 +206,7 @@ static syn_worker *new_worker(const syn_worker_identity *who)
 }
 
 syn_status syn_cluster_register(syn_cluster *cluster, const syn_worker_identity *who,
-                                uint64_t now_ns, uint64_t grace_ns, syn_worker **worker_out)
+                                uint64_t now_ns, syn_worker **worker_out)
 {
     syn_pool *pool = NULL;
     SYN_TRY(check_identity(who));
@@ -229,7 +229,7 @@ syn_status syn_cluster_register(syn_cluster *cluster, const syn_worker_identity 
     if (who->pool_id && *who->pool_id) {
         syn_status status = get_pool(cluster, who, now_ns, &pool);
         syn_worker *other = status == SYN_OK ? pool->workers[who->rank] : NULL;
-        if (other && !is_silent(other, now_ns, grace_ns))
+        if (other)
             status =
                 SYN_FAIL(SYN_ALREADY_EXISTS, "rank %u of pool %s is process %llu on %s already",
                          who->rank, who->pool_id, (unsigned long long)other->pid, other->host);
@@ -240,8 +240,6 @@ syn_status syn_cluster_register(syn_cluster *cluster, const syn_worker_identity 
         }
         worker->pool = pool;
         pool->n_registered++;
-        if (other) /* after the count above, so that the pool stays */
-            syn_cluster_remove(cluster, other);
         pool->workers[who->rank] = worker;
     } else {
         worker->job = who->job;

@@ -70,7 +70,7 @@ void syn_cluster_free(syn_cluster *cluster);
  * when another living process has this rank of the pool, RESOURCE_EXHAUSTED beyond the limits. A
  * process that was not heard of for `grace_ns` gives way. */
 syn_status syn_cluster_register(syn_cluster *cluster, const syn_worker_identity *identity,
-                                uint64_t now_ns, uint64_t grace_ns, syn_worker **worker_out);
+                                uint64_t now_ns, syn_worker **worker_out);
 /* NULL if there is none. */
 syn_worker *syn_cluster_find(const syn_cluster *cluster, const char *worker_id);
 /* The session of a worker begins or ends (NULL). */
