@@ -5,10 +5,15 @@
 #include "common/rpc/address.h"
 #include "common/rpc/conn.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 enum { CONNECT_TIMEOUT_MS = 5000, CONNECTION_QUEUE_BYTES = 64 * 1024 * 1024 };
 static const uint64_t ms_ns = 1000000;
@@ -19,11 +24,10 @@ typedef struct channel_conn {
     syn_conn conn; /* first */
     syn_rpc_channel *channel;
     struct channel_conn *next, **link;
-    uv_connect_t connect;
     uv_getaddrinfo_t lookup;
     syn_task fail_task; /* tells of an error that was known at once */
-    int error;
-    bool is_looking_up, is_handle_closed, is_lost;
+    char error[128];
+    bool is_looking_up, is_closed, is_lost;
 } channel_conn;
 
 struct syn_rpc_channel {
@@ -207,16 +211,15 @@ static void on_conn_closed(syn_conn *base)
 {
     channel_conn *conn = (channel_conn *)base;
 
-    conn->is_handle_closed = true;
+    conn->is_closed = true;
     if (!conn->is_looking_up)
         conn_free(conn);
 }
 
-static void on_conn_lost(syn_conn *base, const char *why)
+static void on_conn_lost(syn_conn *base)
 {
     channel_conn *conn = (channel_conn *)base;
 
-    (void)why;
     conn->is_lost = true;
     on_goaway(conn);
 }
@@ -224,32 +227,33 @@ static void on_conn_lost(syn_conn *base, const char *why)
 static void run_fail(syn_task *task)
 {
     channel_conn *conn = (channel_conn *)(void *)((char *)task - offsetof(channel_conn, fail_task));
-    syn_conn_close(&conn->conn, SYN_UNAVAILABLE, uv_strerror(conn->error));
+    syn_conn_close(&conn->conn, SYN_UNAVAILABLE, conn->error);
 }
 
-static void on_connected(uv_connect_t *request, int error)
+static void fail_soon(channel_conn *conn, const char *why)
 {
-    channel_conn *conn = request->data;
-    syn_io *io = conn->conn.io;
+    (void)snprintf(conn->error, sizeof conn->error, "%s", why);
+    syn_io_task_add(conn->conn.io, &conn->fail_task);
+}
 
-    if (conn->conn.is_closing)
+static void connect_socket(channel_conn *conn, const struct sockaddr *address, socklen_t size)
+{
+    const int one = 1;
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        fail_soon(conn, strerror(errno));
         return;
-    if (error) {
-        syn_conn_close(&conn->conn, SYN_UNAVAILABLE, uv_strerror(error));
-    } else {
-        if (!conn->channel->address.is_unix)
-            (void)uv_tcp_nodelay(&conn->conn.uv.tcp, 1);
-        syn_conn_start(&conn->conn);
     }
-    syn_io_tasks_run(io);
-}
-
-static void connect_tcp(channel_conn *conn, const struct sockaddr *address)
-{
-    conn->connect.data = conn;
-    conn->error = uv_tcp_connect(&conn->connect, &conn->conn.uv.tcp, address, on_connected);
-    if (conn->error)
-        syn_io_task_add(conn->conn.io, &conn->fail_task);
+    if (address->sa_family != AF_UNIX)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    int result = connect(fd, address, size), error = errno;
+    if (result != 0 && error != EINPROGRESS && error != EINTR) {
+        (void)close(fd);
+        fail_soon(conn, strerror(error));
+    } else if (syn_conn_open(&conn->conn, fd, result == 0) != SYN_OK) {
+        fail_soon(conn, "the event loop does not take the socket");
+    }
 }
 
 static void on_looked_up(uv_getaddrinfo_t *request, int error, struct addrinfo *found)
@@ -258,7 +262,7 @@ static void on_looked_up(uv_getaddrinfo_t *request, int error, struct addrinfo *
     syn_io *io = conn->conn.io;
 
     conn->is_looking_up = false;
-    if (conn->is_handle_closed) {
+    if (conn->is_closed) {
         conn_free(conn);
     } else if (!conn->conn.is_closing && error) {
         syn_conn_close(&conn->conn, SYN_UNAVAILABLE, uv_strerror(error));
@@ -267,39 +271,47 @@ static void on_looked_up(uv_getaddrinfo_t *request, int error, struct addrinfo *
         for (const struct addrinfo *i = found; i; i = i->ai_next)
             if (i->ai_family == AF_INET && chosen->ai_family != AF_INET)
                 chosen = i;
-        connect_tcp(conn, chosen->ai_addr);
+        connect_socket(conn, chosen->ai_addr, chosen->ai_addrlen);
     }
     uv_freeaddrinfo(found);
     syn_io_tasks_run(io);
     syn_io_handle_closed(io);
 }
 
-static void connect_start(channel_conn *conn)
+static void look_up(channel_conn *conn)
 {
     const syn_address *address = &conn->channel->address;
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
     char port[8];
 
+    (void)snprintf(port, sizeof port, "%u", address->port);
+    conn->lookup.data = conn;
+    int error = uv_getaddrinfo(conn->conn.io->loop, &conn->lookup, on_looked_up, address->host,
+                               port, &hints);
+    if (error) {
+        fail_soon(conn, uv_strerror(error));
+        return;
+    }
+    conn->is_looking_up = true;
+    conn->conn.io->n_handles++;
+}
+
+static void connect_start(channel_conn *conn)
+{
+    const syn_address *address = &conn->channel->address;
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+
     if (address->is_unix) {
-        conn->connect.data = conn;
-        uv_pipe_connect(&conn->connect, &conn->conn.uv.pipe, address->path, on_connected);
+        memcpy(un.sun_path, address->path, sizeof un.sun_path);
+        connect_socket(conn, (const struct sockaddr *)&un, sizeof un);
     } else if (uv_ip4_addr(address->host, address->port, &in) == 0) {
-        connect_tcp(conn, (const struct sockaddr *)&in);
+        connect_socket(conn, (const struct sockaddr *)&in, sizeof in);
     } else if (uv_ip6_addr(address->host, address->port, &in6) == 0) {
-        connect_tcp(conn, (const struct sockaddr *)&in6);
+        connect_socket(conn, (const struct sockaddr *)&in6, sizeof in6);
     } else {
-        (void)snprintf(port, sizeof port, "%u", address->port);
-        conn->lookup.data = conn;
-        conn->error = uv_getaddrinfo(conn->conn.io->loop, &conn->lookup, on_looked_up,
-                                     address->host, port, &hints);
-        if (conn->error) {
-            syn_io_task_add(conn->conn.io, &conn->fail_task);
-            return;
-        }
-        conn->is_looking_up = true;
-        conn->conn.io->n_handles++;
+        look_up(conn);
     }
 }
 
@@ -326,12 +338,11 @@ static syn_status channel_connect(syn_rpc_channel *channel, channel_conn **conn_
     conn->conn.keepalive_timeout_ns = channel->options.keepalive_timeout_ms * ms_ns;
     conn->fail_task.run = run_fail;
     syn_status status = syn_session_new(&options, &session);
-    if (status == SYN_OK)
-        status = syn_conn_init(&conn->conn, &channel->io, channel->address.is_unix, session);
     if (status != SYN_OK) {
         syn_free(conn);
         return status;
     }
+    syn_conn_init(&conn->conn, &channel->io, session);
     conn->next = channel->conns;
     conn->link = &channel->conns;
     if (conn->next)

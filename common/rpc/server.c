@@ -224,11 +224,7 @@ static void conn_open(syn_rpc_server *server, int fd, bool is_unix)
     conn->conn.handshake_ns = server->options.handshake_timeout_ms * ms_ns;
     conn->conn.keepalive_ns = server->options.keepalive_ms * ms_ns;
     conn->conn.keepalive_timeout_ns = server->options.keepalive_timeout_ms * ms_ns;
-    if (syn_conn_init(&conn->conn, &server->io, is_unix, session) != SYN_OK) {
-        syn_free(conn);
-        (void)close(fd);
-        return;
-    }
+    syn_conn_init(&conn->conn, &server->io, session);
     syn_socket_peer(fd, conn->peer, &conn->has_uid, &conn->uid);
     conn->next = server->conns;
     conn->link = &server->conns;
@@ -238,14 +234,8 @@ static void conn_open(syn_rpc_server *server, int fd, bool is_unix)
     server->n_conns++;
     if (!is_unix)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    int error =
-        is_unix ? uv_pipe_open(&conn->conn.uv.pipe, fd) : uv_tcp_open(&conn->conn.uv.tcp, fd);
-    if (error) {
-        (void)close(fd);
-        syn_conn_close(&conn->conn, SYN_UNAVAILABLE, uv_strerror(error));
-        return;
-    }
-    syn_conn_start(&conn->conn);
+    if (syn_conn_open(&conn->conn, fd, true) != SYN_OK)
+        syn_conn_close(&conn->conn, SYN_UNAVAILABLE, syn_error_message());
 }
 
 static void on_acceptable(uv_poll_t *poll, int error, int events)
