@@ -49,7 +49,7 @@ static void scale(syn_tensor *grad, double factor)
     if (is_real(grad) && syn_tensor_is_contiguous(grad)) {
         int is_f64 = syn_tensor_dtype(grad) == SYN_F64;
         syn_optim_cpu[is_f64].scale(syn_tensor_numel(grad), syn_tensor_data(grad), factor);
-        syn_tensor_bump_version(grad);
+        syn_tensor_bump_version(grad, "clip_grad_norm");
         return;
     }
     SYN_SCOPE {

@@ -397,7 +397,7 @@ static void step_slot(const syn_optimizer *o, slot *s)
             s->n_updates++;
             if (syn_tensor_is_contiguous(s->param)) {
                 run_update(o, s, syn_tensor_data(s->param), syn_tensor_data(grad));
-                syn_tensor_bump_version(s->param);
+                syn_tensor_bump_version(s->param, "optimizer step");
             } else {
                 update_strided(o, s, syn_tensor_data(grad));
             }
