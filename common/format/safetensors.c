@@ -107,7 +107,8 @@ static syn_status read_tensor(const context *c, const char *name, const json_t *
     if (!dtype)
         return refuse_tensor(c, name, "dtype is missing or not a text");
     t->dtype = syn_dtype_find(dtype);
-    if (t->dtype == SYN_N_DTYPES || strcmp(dtype, syn_dtype_file_name(t->dtype)) != 0)
+    if (t->dtype == SYN_N_DTYPES || t->dtype == SYN_C128 ||
+        strcmp(dtype, syn_dtype_file_name(t->dtype)) != 0)
         return refuse_tensor(c, name, "the dtype \"%s\" is not supported",
                              syn_text_show(dtype, word));
     SYN_TRY(read_shape(c, json_object_get(entry, "shape"), t));

@@ -9,8 +9,8 @@
 
 enum { SYN_SAFETENSORS_MAX_DIMS = 16 };
 
-/* One tensor of a file. c64 and c128 do not exist in the format: callers store them as F32/F64 with
- * a last axis of 2. */
+/* One tensor of a file. The format has no C128, and C64 only in files of newer libraries (they are
+ * read): callers store complex tensors as F32/F64 with a last axis of 2. */
 typedef struct syn_safetensor {
     const char *name; /* borrowed from the file when read */
     syn_dtype dtype;
@@ -37,7 +37,10 @@ const syn_safetensor *syn_safetensors_find(const syn_safetensors *file, const ch
 /* A value of __metadata__, NULL if absent. */
 const char *syn_safetensors_metadata(const syn_safetensors *file, const char *key);
 
-/* Writes a file atomically (aside, fsync, rename). `metadata` is n_metadata pairs key, value. */
+/* Writes a file atomically (aside, fsync, rename), byte for byte as the reference library does:
+ * widest dtype first, then by name, the header padded to 8 bytes. INVALID_ARGUMENT for complex
+ * dtypes, names that are not UTF-8 or stand twice, and sizes that do not fit their shapes.
+ * `metadata` is n_metadata pairs key, value. */
 syn_status syn_safetensors_write(const char *path, const syn_safetensor *tensors, size_t n,
                                  const char *const *metadata, size_t n_metadata);
 

@@ -105,6 +105,7 @@ static const struct {
     {ENTRY("3", "[8]", "[0,8]"), "f: tensor \"x\": dtype is missing or not a text"},
     {ENTRY("\"F8_E4M3\"", "[8]", "[0,8]"),
      "f: tensor \"x\": the dtype \"F8_E4M3\" is not supported"},
+    {ENTRY("\"C128\"", "[1]", "[0,16]"), "f: tensor \"x\": the dtype \"C128\" is not supported"},
     {ENTRY("\"f32\"", "[2]", "[0,8]"), "f: tensor \"x\": the dtype \"f32\" is not supported"},
     {"{\"x\":{\"dtype\":\"U8\",\"data_offsets\":[0,8]}}",
      "f: tensor \"x\": shape is missing or not a list"},
