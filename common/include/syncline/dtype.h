@@ -8,19 +8,20 @@
 extern "C" {
 #endif
 
-/* X(NAME, short name, size in bytes, category, safetensors name). Categories are ordered for promotion. */
-#define SYN_DTYPE_LIST(X)                                                                          \
-    X(BOOL, "bool", 1, SYN_KIND_BOOL, "BOOL")                                                      \
-    X(U8, "u8", 1, SYN_KIND_INTEGER, "U8")                                                         \
-    X(I8, "i8", 1, SYN_KIND_INTEGER, "I8")                                                         \
-    X(I16, "i16", 2, SYN_KIND_INTEGER, "I16")                                                      \
-    X(I32, "i32", 4, SYN_KIND_INTEGER, "I32")                                                      \
-    X(I64, "i64", 8, SYN_KIND_INTEGER, "I64")                                                      \
-    X(F16, "f16", 2, SYN_KIND_FLOAT, "F16")                                                        \
-    X(BF16, "bf16", 2, SYN_KIND_FLOAT, "BF16")                                                     \
-    X(F32, "f32", 4, SYN_KIND_FLOAT, "F32")                                                        \
-    X(F64, "f64", 8, SYN_KIND_FLOAT, "F64")                                                        \
-    X(C64, "c64", 8, SYN_KIND_COMPLEX, "C64")                                                      \
+/* X(NAME, short name, size in bytes, category, safetensors name). Categories are ordered for
+ * promotion. */
+#define SYN_DTYPE_LIST(X)                      \
+    X(BOOL, "bool", 1, SYN_KIND_BOOL, "BOOL")  \
+    X(U8, "u8", 1, SYN_KIND_INTEGER, "U8")     \
+    X(I8, "i8", 1, SYN_KIND_INTEGER, "I8")     \
+    X(I16, "i16", 2, SYN_KIND_INTEGER, "I16")  \
+    X(I32, "i32", 4, SYN_KIND_INTEGER, "I32")  \
+    X(I64, "i64", 8, SYN_KIND_INTEGER, "I64")  \
+    X(F16, "f16", 2, SYN_KIND_FLOAT, "F16")    \
+    X(BF16, "bf16", 2, SYN_KIND_FLOAT, "BF16") \
+    X(F32, "f32", 4, SYN_KIND_FLOAT, "F32")    \
+    X(F64, "f64", 8, SYN_KIND_FLOAT, "F64")    \
+    X(C64, "c64", 8, SYN_KIND_COMPLEX, "C64")  \
     X(C128, "c128", 16, SYN_KIND_COMPLEX, "C128")
 
 typedef enum syn_dtype {
