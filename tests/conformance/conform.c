@@ -1,5 +1,6 @@
 /* syn-conform: runs packs of reference cases and writes what came out, for others to judge. */
 #include "common/base/file.h"
+#include "tests/conformance/optimizers.h"
 #include "tests/conformance/results.h"
 #include "tests/conformance/train.h"
 
@@ -11,9 +12,23 @@ enum { CASES_MAX = 256 << 20 };
 
 static const char usage[] =
     "usage: syn-conform train CASES.jsonl IN.safetensors OUT.safetensors\n"
-    "Runs the trainings of CASES (one JSON object a line) on the tensors of IN and writes curves "
+    "Runs the trainings and optimizer runs of CASES (one JSON object a line) on the tensors of IN "
+    "and writes curves "
     "and final weights to OUT.\n"
     "Under mpirun every rank takes its part of each batch and rank 0 writes.\n";
+
+static syn_status run_case(const json_t *test_case, const syn_safetensors *inputs,
+                           result_set *results, bool *known_out)
+{
+    const char *kind = json_string_value(json_object_get(test_case, "kind"));
+
+    if (kind && strcmp(kind, "train") == 0)
+        return train_case(test_case, inputs, results, known_out);
+    if (kind && strcmp(kind, "optim") == 0)
+        return optim_case(test_case, inputs, results, known_out);
+    *known_out = false;
+    return SYN_FAIL(SYN_UNIMPLEMENTED, "there are no cases of kind %s", kind ? kind : "program");
+}
 
 static syn_status run_line(const char *line, size_t length, const syn_safetensors *inputs,
                            result_set *results)
@@ -32,7 +47,7 @@ static syn_status run_line(const char *line, size_t length, const syn_safetensor
         return SYN_FAIL(SYN_INVALID_ARGUMENT, "a case without id");
     }
     syn_clear_error();
-    syn_status status = train_case(test_case, inputs, results, &known);
+    syn_status status = run_case(test_case, inputs, results, &known);
     if (status != SYN_OK) {
         const char *sentence = syn_failed() ? syn_error() : syn_error_message();
         if (syn_rank() == 0)

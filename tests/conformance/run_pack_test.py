@@ -46,6 +46,7 @@ def main():
     parser.add_argument("--conform", required=True)
     parser.add_argument("--pack", required=True)
     parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--filter", default="", help="only cases whose id matches")
     parser.add_argument("--source", required=True)
     options = parser.parse_args()
 
@@ -65,13 +66,13 @@ def main():
         command = f"mpirun -np {options.ranks} --oversubscribe --bind-to none {command}"
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "ratchet.json"),
               encoding="utf-8") as file:
-        expected = json.load(file)[options.pack][str(options.ranks)]
+        expected = json.load(file)[options.pack][options.filter or str(options.ranks)]
     with tempfile.TemporaryDirectory() as folder:
         summary = os.path.join(folder, "summary.json")
         run = [python, os.path.join(suites, "common", "run_pack.py"), "--cmd", command, "--jobs", "1",
                "--timeout", "200", "--out", summary, pack]
-        if options.ranks > 1:
-            run += ["--filter", ONE_RANK_ONLY]
+        if options.filter or options.ranks > 1:
+            run += ["--filter", options.filter or ONE_RANK_ONLY]
         result = subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 check=False)
         print(result.stdout)

@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "tests/conformance/net.h"
+#include "tests/conformance/optimizers.h"
 #include "worker/comm/comm.h"
 #include "worker/data/sampler.h"
 #include "worker/parallel/data_parallel.h"
@@ -108,82 +109,25 @@ static syn_status add_tensors(training *t, const json_t *names, const syn_safete
     return syn_failed() ? syn_error_status() : SYN_OK;
 }
 
-static double beta(const json_t *hp, size_t index)
-{
-    return json_number_value(json_array_get(json_object_get(hp, "betas"), index));
-}
-
-static syn_optimizer *make_optimizer(const training *t)
-{
-    const json_t *hp = json_object_get(t->cfg, "hp");
-    syn_parameters parameters = syn_module_parameters(t->net.module);
-    double decay = number_of(hp, "weight_decay", is_text(t->cfg, "optim", "AdamW") ? 0.01 : 0);
-    bool decay_2d_only = json_is_true(json_object_get(t->cfg, "decay_2d_only"));
-
-    if (is_text(t->cfg, "optim", "SGD"))
-        return syn_sgd(parameters, (syn_sgd_options){
-                                       .lr = number_of(hp, "lr", 0),
-                                       .momentum = number_of(hp, "momentum", 0),
-                                       .dampening = number_of(hp, "dampening", 0),
-                                       .nesterov = json_is_true(json_object_get(hp, "nesterov")),
-                                       .weight_decay = decay,
-                                       .decay_2d_only = decay_2d_only,
-                                   });
-    if (is_text(t->cfg, "optim", "RMSprop"))
-        return syn_rmsprop(parameters,
-                           (syn_rmsprop_options){
-                               .lr = number_of(hp, "lr", 0),
-                               .alpha = number_of(hp, "alpha", 0),
-                               .eps = number_of(hp, "eps", 0),
-                               .momentum = number_of(hp, "momentum", 0),
-                               .centered = json_is_true(json_object_get(hp, "centered")),
-                               .weight_decay = decay,
-                               .decay_2d_only = decay_2d_only,
-                           });
-    if (is_text(t->cfg, "optim", "Adagrad"))
-        return syn_adagrad(parameters, (syn_adagrad_options){
-                                           .lr = number_of(hp, "lr", 0),
-                                           .lr_decay = number_of(hp, "lr_decay", 0),
-                                           .eps = number_of(hp, "eps", 0),
-                                           .weight_decay = decay,
-                                           .decay_2d_only = decay_2d_only,
-                                       });
-
-    syn_adam_options adam = {
-        .lr = number_of(hp, "lr", 0),
-        .beta1 = beta(hp, 0),
-        .beta2 = beta(hp, 1),
-        .eps = number_of(hp, "eps", 0),
-        .amsgrad = json_is_true(json_object_get(hp, "amsgrad")),
-        .weight_decay = decay,
-        .decay_2d_only = decay_2d_only,
-    };
-    return is_text(t->cfg, "optim", "AdamW") ? syn_adamw(parameters, adam)
-                                             : syn_adam(parameters, adam);
-}
-
 /* Whether everything the case names is there; else the sentence says what is not. */
 static syn_status check_known(const json_t *cfg)
 {
     static const char *const losses[] = {"mse", "cross_entropy", "smooth_l1", "bce_logits",
                                          "distill"};
-    static const char *const optimizers[] = {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad"};
     static const char *const schedules[] = {"step", "warmup_cosine"};
     const json_t *layers = json_object_get(cfg, "layers"), *sched = json_object_get(cfg, "sched");
     const char *unknown = net_find_unknown(layers);
-    bool has_loss = false, has_optimizer = false, has_schedule = !sched;
+    bool has_loss = false, has_schedule = !sched;
 
     for (size_t i = 0; i < sizeof losses / sizeof *losses; i++)
         has_loss |= is_text(cfg, "loss", losses[i]);
-    for (size_t i = 0; i < sizeof optimizers / sizeof *optimizers; i++)
-        has_optimizer |= is_text(cfg, "optim", optimizers[i]);
     for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++)
         has_schedule |= is_text(sched, "name", schedules[i]);
     if (unknown)
         return SYN_FAIL(SYN_UNIMPLEMENTED, "there is no layer %s", unknown);
     if (!has_loss)
         return SYN_FAIL(SYN_UNIMPLEMENTED, "there is no loss %s", text_of(cfg, "loss"));
-    if (!has_optimizer)
+    if (!optimizer_is_known(text_of(cfg, "optim")))
         return SYN_FAIL(SYN_UNIMPLEMENTED, "there is no optimizer %s", text_of(cfg, "optim"));
     if (!has_schedule)
         return SYN_FAIL(SYN_UNIMPLEMENTED, "there is no schedule %s", text_of(sched, "name"));
@@ -215,7 +159,9 @@ static syn_status open_training(training *t, const json_t *test_case, const syn_
     t->net.module = syn_module_new("Curve", NULL, NULL, NULL);
     SYN_TRY(add_tensors(t, json_object_get(test_case, "init"), inputs, false));
     SYN_TRY(add_tensors(t, json_object_get(test_case, "buffers"), inputs, true));
-    t->optimizer = make_optimizer(t);
+    t->optimizer = optimizer_make(text_of(t->cfg, "optim"), json_object_get(t->cfg, "hp"),
+                                  syn_module_parameters(t->net.module),
+                                  json_is_true(json_object_get(t->cfg, "decay_2d_only")));
     if (syn_failed())
         return syn_error_status();
     return syn_size() > 1 ? syn_data_parallel_with(t->net.module, (syn_data_parallel_options){0})
@@ -460,15 +406,14 @@ static syn_status report(const training *t, result_set *results)
     return report_tensors(t, syn_module_buffers(t->net.module), results);
 }
 
+/* ---- Entry ---- */
+
 syn_status train_case(const json_t *test_case, const syn_safetensors *inputs, result_set *results,
                       bool *known_out)
 {
     training t = {0};
     syn_status status = SYN_OK;
 
-    *known_out = is_text(test_case, "kind", "train");
-    if (!*known_out)
-        return SYN_FAIL(SYN_UNIMPLEMENTED, "the case is not a training");
     status = check_known(json_object_get(test_case, "cfg"));
     *known_out = status == SYN_OK;
     if (status != SYN_OK)

@@ -37,6 +37,7 @@ struct syn_optimizer {
         syn_adagrad_options adagrad;
     } options;
     double lr, weight_decay;
+    double initial_state; /* what state tensors are filled with */
     bool decay_2d_only;
     slot *slots; /* owned */
     int n_slots;
@@ -300,6 +301,8 @@ static syn_status check_adagrad(const syn_adagrad_options *options)
     SYN_TRY(check_number("Adagrad", "lr", options->lr));
     SYN_TRY(check_number("Adagrad", "lr_decay", options->lr_decay));
     SYN_TRY(check_number("Adagrad", "eps", options->eps));
+    SYN_TRY(
+        check_number("Adagrad", "initial_accumulator_value", options->initial_accumulator_value));
     return check_number("Adagrad", "weight_decay", options->weight_decay);
 }
 
@@ -314,6 +317,7 @@ syn_optimizer *syn_adagrad(syn_parameters parameters, syn_adagrad_options option
             .method = {"Adagrad", {"sum", NULL, NULL}, update_adagrad},
             .options.adagrad = options,
             .lr = options.lr,
+            .initial_state = options.initial_accumulator_value,
             .weight_decay = options.weight_decay,
             .decay_2d_only = options.decay_2d_only,
         },
@@ -338,15 +342,15 @@ void syn_optimizer_free(syn_optimizer *o)
 
 /* ---- Stepping ---- */
 
-/* Zeroed state tensors where the method wants them. */
+/* Fresh state tensors where the method wants them. */
 static bool have_state(const syn_optimizer *o, slot *s)
 {
     for (int k = 0; k < MAX_STATES; k++) {
         if (!o->method.state_names[k] || s->state[k])
             continue;
         SYN_SCOPE {
-            s->state[k] =
-                syn_keep(syn_zeros(syn_tensor_shape(s->param), syn_tensor_dtype(s->param)));
+            s->state[k] = syn_keep(
+                syn_full(syn_tensor_shape(s->param), o->initial_state, syn_tensor_dtype(s->param)));
         }
         if (!s->state[k])
             return false;

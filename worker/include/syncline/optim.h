@@ -35,7 +35,7 @@ typedef struct syn_rmsprop_options {
 } syn_rmsprop_options;
 typedef struct syn_adagrad_options {
     double lr;            /* 0 means 0.01 */
-    double lr_decay, weight_decay;
+    double lr_decay, weight_decay, initial_accumulator_value;
     double eps;           /* 0 means 1e-10 */
     bool maximize;
     bool decay_2d_only;
