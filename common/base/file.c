@@ -17,8 +17,8 @@
 static syn_status fail_path(const char *verb, const char *path)
 {
     int error = errno;
-    syn_status code = error == ENOENT                     ? SYN_NOT_FOUND
-                      : error == EACCES || error == EPERM ? SYN_PERMISSION_DENIED
+    syn_status code = error == ENOENT                      ? SYN_NOT_FOUND
+                      : error == EACCES || error == EPERM  ? SYN_PERMISSION_DENIED
                       : error == ENOSPC || error == EDQUOT ? SYN_RESOURCE_EXHAUSTED
                                                            : SYN_UNKNOWN;
     return SYN_FAIL(code, "cannot %s %s: %s", verb, path, strerror(error));
@@ -163,7 +163,8 @@ syn_status syn_dir_make(const char *path)
     }
     struct stat info;
     if (status == SYN_OK && stat(path, &info) == 0 && !S_ISDIR(info.st_mode))
-        status = SYN_FAIL(SYN_FAILED_PRECONDITION, "cannot create the folder %s: a file is there", path);
+        status =
+            SYN_FAIL(SYN_FAILED_PRECONDITION, "cannot create the folder %s: a file is there", path);
     syn_free(copy);
     return status;
 }

@@ -9,8 +9,10 @@ typedef enum syn_log_level {
     SYN_LOG_ERROR,
 } syn_log_level;
 
-/* One whole line, written with one write(2), so that lines of several threads and processes do not mix. */
-void syn_log_line(syn_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* One whole line, written with one write(2), so that lines of several threads and processes do not
+ * mix. */
+void syn_log_line(syn_log_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 #define SYN_DEBUG(...) syn_log_line(SYN_LOG_DEBUG, __VA_ARGS__)
 #define SYN_INFO(...)  syn_log_line(SYN_LOG_INFO, __VA_ARGS__)
 #define SYN_WARN(...)  syn_log_line(SYN_LOG_WARN, __VA_ARGS__)

@@ -12,8 +12,8 @@ static _Thread_local char message[MESSAGE_MAX];
 const char *syn_status_text(syn_status status)
 {
     switch (status) {
-#define CASE(name, number, text)                                                                   \
-    case SYN_##name:                                                                               \
+#define CASE(name, number, text) \
+    case SYN_##name:             \
         return text;
         SYN_STATUS_LIST(CASE)
 #undef CASE
@@ -24,8 +24,8 @@ const char *syn_status_text(syn_status status)
 const char *syn_status_name(syn_status status)
 {
     switch (status) {
-#define CASE(name, number, text)                                                                   \
-    case SYN_##name:                                                                               \
+#define CASE(name, number, text) \
+    case SYN_##name:             \
         return #name;
         SYN_STATUS_LIST(CASE)
 #undef CASE

@@ -8,8 +8,9 @@
 #include <stdint.h>
 #include <syncline/status.h>
 
-/* A growing, always NUL-terminated byte string; start it as {0}. A failed append is remembered in `failed`,
- * later appends do nothing, so callers check once. `data` is NULL while nothing was appended: use syn_str_get. */
+/* A growing, always NUL-terminated byte string; start it as {0}. A failed append is remembered in
+ * `failed`, later appends do nothing, so callers check once. `data` is NULL while nothing was
+ * appended: use syn_str_get. */
 typedef struct syn_str {
     char *data; /* owned */
     size_t length, capacity;
@@ -29,10 +30,12 @@ void syn_str_release(syn_str *str);
 
 /* Whether the bytes are valid UTF-8 without NUL. */
 bool syn_utf8_is_valid(const void *bytes, size_t length);
-/* Appends `bytes` with anything that is not printable UTF-8 replaced by U+FFFD (for terminals and JSON). */
+/* Appends `bytes` with anything that is not printable UTF-8 replaced by U+FFFD (for terminals and
+ * JSON). */
 void syn_str_append_printable(syn_str *str, const void *bytes, size_t length);
 
-/* The candidate nearest to `word` by edit distance (Damerau-Levenshtein), NULL if none is near enough to suggest. */
+/* The candidate nearest to `word` by edit distance (Damerau-Levenshtein), NULL if none is near
+ * enough to suggest. */
 const char *syn_suggest(const char *word, const char *const *candidates, size_t n_candidates);
 
 bool syn_has_prefix(const char *text, const char *prefix);

@@ -1,4 +1,5 @@
-/* Typed growing arrays as macros: SYN_VEC(int) v = {0}; if (!syn_vec_push(&v, 3)) ...; syn_vec_release(&v). */
+/* Typed growing arrays as macros: SYN_VEC(int) v = {0}; if (!syn_vec_push(&v, 3)) ...;
+ * syn_vec_release(&v). */
 #ifndef COMMON_BASE_VEC_H
 #define COMMON_BASE_VEC_H
 
@@ -7,10 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SYN_VEC(type)                                                                              \
-    struct {                                                                                       \
-        type *items;                                                                               \
-        size_t n, capacity;                                                                        \
+#define SYN_VEC(type)       \
+    struct {                \
+        type *items;        \
+        size_t n, capacity; \
     }
 
 /* Whether there is room for one more element of `size` bytes (grows by doubling). */
@@ -28,9 +29,9 @@ static inline bool syn_vec_grow(void **items, size_t n, size_t *capacity, size_t
 }
 
 /* Appends; false when out of memory. */
-#define syn_vec_push(v, ...)                                                                       \
-    (syn_vec_grow((void **)&(v)->items, (v)->n, &(v)->capacity, sizeof *(v)->items)                \
-         ? ((v)->items[(v)->n++] = (__VA_ARGS__), true)                                            \
+#define syn_vec_push(v, ...)                                                        \
+    (syn_vec_grow((void **)&(v)->items, (v)->n, &(v)->capacity, sizeof *(v)->items) \
+         ? ((v)->items[(v)->n++] = (__VA_ARGS__), true)                             \
          : false)
 #define syn_vec_release(v) (syn_free((v)->items), (v)->items = NULL, (v)->n = (v)->capacity = 0)
 
