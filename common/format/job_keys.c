@@ -23,7 +23,6 @@ static const syn_job_choice schedules[] = {
 #define MANY_STEPS   1e12
 #define MANY_SAMPLES 1e9
 
-/* clang-format off: one row, one key. */
 const syn_job_key syn_job_keys[] = {
     {"name", SYN_JOB_TEXT, AT(name), .fallback = "\"\"", .max = 128,
      .doc = "What lists and curves call the job."},
@@ -167,7 +166,6 @@ const syn_job_key syn_job_keys[] = {
     {"parallel.overlap", SYN_JOB_BOOL, AT(parallel.overlap), .fallback = "true",
      .doc = "Sum gradients over the ranks while the backward pass still runs."},
 };
-/* clang-format on */
 const size_t syn_n_job_keys = sizeof syn_job_keys / sizeof *syn_job_keys;
 _Static_assert(sizeof syn_job_keys / sizeof *syn_job_keys <= SYN_JOB_KEYS_MAX, "raise the bound");
 _Static_assert(AT(optimizer.beta2) == AT(optimizer.beta1) + sizeof(double), "betas are neighbours");
