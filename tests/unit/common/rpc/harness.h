@@ -273,12 +273,12 @@ static void echo_server_init(echo_server *s, uv_loop_t *loop, const syn_rpc_serv
     assert_int_equal(syn_rpc_server_new(loop, &o, &s->server), SYN_OK);
 }
 
-static void __attribute__((unused)) echo_on_closed(void *user)
+static __attribute__((unused)) void echo_on_closed(void *user)
 {
     ((echo_server *)user)->is_closed = true;
 }
 
-static void __attribute__((unused)) echo_on_drained(void *user)
+static __attribute__((unused)) void echo_on_drained(void *user)
 {
     ((echo_server *)user)->is_drained = true;
 }
@@ -296,7 +296,7 @@ static void guard_closed(uv_handle_t *handle)
 }
 
 /* Runs until `*flag` or ten seconds have passed; whether it was the flag. */
-static bool __attribute__((unused)) run_until(uv_loop_t *loop, const bool *flag)
+static __attribute__((unused)) bool run_until(uv_loop_t *loop, const bool *flag)
 {
     bool is_late = false;
     uv_timer_t *guard = malloc(sizeof *guard);
@@ -311,8 +311,8 @@ static bool __attribute__((unused)) run_until(uv_loop_t *loop, const bool *flag)
     return *flag;
 }
 
-static bool __attribute__((unused))
-run_until_count(uv_loop_t *loop, const size_t *count, size_t wanted)
+static __attribute__((unused)) bool run_until_count(uv_loop_t *loop, const size_t *count,
+                                                    size_t wanted)
 {
     bool is_late = false;
     uv_timer_t *guard = malloc(sizeof *guard);
@@ -327,7 +327,7 @@ run_until_count(uv_loop_t *loop, const size_t *count, size_t wanted)
     return *count >= wanted;
 }
 
-static void __attribute__((unused)) run_down(uv_loop_t *loop)
+static __attribute__((unused)) void run_down(uv_loop_t *loop)
 {
     while (uv_run(loop, UV_RUN_DEFAULT)) {
     }
@@ -375,16 +375,16 @@ static void heard_on_end(syn_rpc_client_call *call, syn_status status, const cha
 static const syn_rpc_client_handler heard_handler = {heard_on_message, heard_on_drain,
                                                      heard_on_end};
 
-static void __attribute__((unused))
-heard_on_reply(syn_status status, const char *message, const ProtobufCMessage *reply, void *user)
+static __attribute__((unused)) void heard_on_reply(syn_status status, const char *message,
+                                                   const ProtobufCMessage *reply, void *user)
 {
     if (reply)
         heard_on_message(NULL, reply, user);
     heard_on_end(NULL, status, message, user);
 }
 
-static syn_status __attribute__((unused))
-send_chunk(syn_rpc_client_call *call, uint64_t offset, const char *text, size_t size)
+static __attribute__((unused)) syn_status send_chunk(syn_rpc_client_call *call, uint64_t offset,
+                                                     const char *text, size_t size)
 {
     chunk request = SYNCLINE__V1__TAIL_LOGS_RESPONSE__INIT;
     char *bytes = calloc(1, size + 1);
@@ -398,9 +398,10 @@ send_chunk(syn_rpc_client_call *call, uint64_t offset, const char *text, size_t 
 }
 
 /* Starts a call with one whole request. */
-static syn_rpc_client_call *__attribute__((unused))
-start_call(syn_rpc_channel *channel, const syn_rpc_method *method, uint64_t offset,
-           const char *text, uint32_t timeout_ms, heard *h)
+static __attribute__((unused)) syn_rpc_client_call *start_call(syn_rpc_channel *channel,
+                                                               const syn_rpc_method *method,
+                                                               uint64_t offset, const char *text,
+                                                               uint32_t timeout_ms, heard *h)
 {
     syn_rpc_client_call *call;
 
@@ -414,7 +415,7 @@ start_call(syn_rpc_channel *channel, const syn_rpc_method *method, uint64_t offs
 }
 
 /* A folder of its own under the system's temporary one; the caller frees the path. */
-static char *__attribute__((unused)) scratch_make(void)
+static __attribute__((unused)) char *scratch_make(void)
 {
     const char *base = getenv("TMPDIR");
     char path[256];
@@ -423,7 +424,7 @@ static char *__attribute__((unused)) scratch_make(void)
     return strdup(path);
 }
 
-static void __attribute__((unused)) scratch_remove(char *path)
+static __attribute__((unused)) void scratch_remove(char *path)
 {
     assert_int_equal(syn_dir_remove(path), SYN_OK);
     free(path);
