@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Writes the small seed corpora under tests/fuzz/corpus; inputs that once broke something are kept in REGRESSIONS."""
+import gzip
 import json
 import struct
 from pathlib import Path
@@ -107,11 +108,27 @@ FRAMING = {
     "announced": b"\x10" + b"\x00\xff\xff\xff\xff" + b"abc",
     "cut": b"\x02" + frame(b"hello")[:7],
 }
+IDX_IMAGES = b"\0\0\x08\x03" + struct.pack(">3I", 4, 3, 2) + bytes(range(24))
+IDX_LABELS = b"\0\0\x08\x01" + struct.pack(">I", 4) + bytes(range(4))
+IDX = {
+    "images": IDX_IMAGES,
+    "labels": IDX_LABELS,
+    "images.gz": gzip.compress(IDX_IMAGES, mtime=0),
+    "labels.gz": gzip.compress(IDX_LABELS, mtime=0),
+    "truncated": IDX_IMAGES[:-1],
+    "longer.gz": gzip.compress(IDX_LABELS + b"x", mtime=0),
+    "cut.gz": gzip.compress(IDX_IMAGES, mtime=0)[:-9],
+    "floats": b"\0\0\x0d\x01" + struct.pack(">I", 1) + bytes(4),
+    "terabytes": b"\0\0\x08\x03" + b"\xff\xff\xff\xff" + struct.pack(">2I", 4096, 4096),
+    "terabytes.gz": gzip.compress(b"\0\0\x08\x03" + b"\xff\xff\xff\xff" + struct.pack(">2I", 4096, 4096), mtime=0),
+    "none": b"\0\0\x08\x01" + bytes(4),
+    "empty": b"",
+}
 REGRESSIONS = {}
 
 
 def main():
-    groups = {"job": JOBS, "safetensors": SAFETENSORS, "wire": WIRE, "framing": FRAMING}
+    groups = {"job": JOBS, "safetensors": SAFETENSORS, "wire": WIRE, "framing": FRAMING, "idx": IDX}
     for group, files in groups.items():
         folder = HERE / "corpus" / group
         folder.mkdir(parents=True, exist_ok=True)
