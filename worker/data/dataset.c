@@ -242,17 +242,23 @@ static offset draw_offset(const syn_dataset *dataset, const syn_batch_request *r
     };
 }
 
-/* The grey levels of one moved image through `levels`; what moves in is black. */
+/* The grey levels of one moved image through `levels`; what moves in is black. Row by row, so that
+ * the inner loop has no branch. */
 #define DEFINE_WRITE_IMAGE(name, type)                                                \
     static void name(const uint8_t *pixels, int64_t height, int64_t width, offset by, \
                      const type levels[256], type *x)                                 \
     {                                                                                 \
-        for (int64_t row = 0; row < height; row++) {                                  \
-            for (int64_t column = 0; column < width; column++) {                      \
-                int64_t r = row - by.y, c = column - by.x;                            \
-                bool inside = r >= 0 && r < height && c >= 0 && c < width;            \
-                *x++ = levels[inside ? pixels[r * width + c] : 0];                    \
-            }                                                                         \
+        int64_t begin = by.x > 0 ? by.x : 0, end = by.x < 0 ? width + by.x : width;   \
+        for (int64_t row = 0; row < height; row++, x += width) {                      \
+            int64_t source = (row - by.y) * width - by.x;                             \
+            bool inside = row - by.y >= 0 && row - by.y < height;                     \
+            int64_t first = inside ? begin : width, last = inside ? end : width;      \
+            for (int64_t column = 0; column < first; column++)                        \
+                x[column] = levels[0];                                                \
+            for (int64_t column = first; column < last; column++)                     \
+                x[column] = levels[pixels[source + column]];                          \
+            for (int64_t column = last; column < width; column++)                     \
+                x[column] = levels[0];                                                \
         }                                                                             \
     }
 DEFINE_WRITE_IMAGE(write_image_f32, float)
