@@ -38,7 +38,7 @@ static void copy_excerpt(char *out, size_t out_size, const char *line, const cha
     out[n] = '\0';
 }
 
-syn_status syn_job_fail_at(const syn_job_source *source, size_t offset, const char *format, ...)
+syn_status(syn_job_fail_at)(const syn_job_source *source, size_t offset, const char *format, ...)
 {
     char sentence[SENTENCE_MAX], excerpt[EXCERPT_COLUMNS * 4 + 8];
     va_list args;

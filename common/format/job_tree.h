@@ -43,6 +43,7 @@ syn_status syn_job_tree_parse(const syn_job_source *source, bool is_json, syn_ar
  * records "--set key=value: sentence". */
 syn_status syn_job_fail_at(const syn_job_source *source, size_t offset, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+#define syn_job_fail_at(...) syn_fail_with(SYN_INVALID_ARGUMENT, (syn_job_fail_at)(__VA_ARGS__))
 
 /* For the readers of both notations: counts and bounds the nodes they make. */
 typedef struct syn_job_builder {

@@ -272,7 +272,7 @@ syn_status syn_safetensors_open(const char *path, syn_safetensors **file_out)
     syn_safetensors *file = NULL;
 
     SYN_TRY(map_file(path, &mapping, &size));
-    syn_status status = syn_safetensors_parse(mapping, size, path, &file);
+    syn_status status = syn_safetensors_parse(mapping ? mapping : "", size, path, &file);
     if (status == SYN_OK) {
         file->mapping = mapping;
         file->mapping_size = size;
