@@ -151,8 +151,10 @@ enum {
 #define SYN_SAVE_INPUT(i)  (1u << (i))        /* i < 12 */
 #define SYN_SAVE_OUTPUT(i) (1u << (16 + (i))) /* i < 12 */
 #define SYN_SAVE_INPUTS    0xfffu             /* all, list elements too */
-#define SYN_SAVE_CROSS \
+#define SYN_SAVE_CROSS                                                                             \
     (1u << 31) /* an input only where another input needs its gradient (products) */
+#define SYN_SAVE_CROSS_0                                                                           \
+    (1u << 30) /* input 0 only where another input needs its gradient (quotients) */
 
 /* What `infer` says of one output. */
 typedef struct syn_meta {
@@ -227,7 +229,8 @@ struct syn_op {
     }
 
 /* Records "matmul: (64, 3) x (2, 5): <text> (net.c:14)" and returns SYN_INVALID_ARGUMENT. */
-#define SYN_OP_FAIL(call, ...) syn_op_fail((call), __FILE__, __LINE__, __VA_ARGS__)
+#define SYN_OP_FAIL(call, ...) \
+    syn_fail_with(SYN_INVALID_ARGUMENT, syn_op_fail((call), __FILE__, __LINE__, __VA_ARGS__))
 syn_status syn_op_fail(const syn_op_call *call, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
