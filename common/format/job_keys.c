@@ -32,7 +32,7 @@ const syn_job_key syn_job_keys[] = {
      .doc = "Worker processes, where the command line names no number."},
     {"threads", SYN_JOB_INTEGER, AT(threads), .fallback = "0", .max = 4096,
      .doc = "OpenMP threads of each rank; 0: the host's cores divided by its ranks."},
-    {"restarts", SYN_JOB_INTEGER, AT(restarts), .fallback = "0", .max = 1000,
+    {"restarts", SYN_JOB_INTEGER, AT(restarts), .fallback = "3", .max = 1000,
      .doc = "How often the job is launched again, from its last checkpoint, after a host or a "
             "process was lost."},
     {"time_limit_s", SYN_JOB_REAL, AT(time_limit_s), .fallback = "0", .max = 1e9, .unit = "s",

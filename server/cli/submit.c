@@ -72,7 +72,7 @@ static int print_complete(const struct submit *submit)
     syn_job_spec_release(&spec);
     if (!text)
         return syn_cli_fail(syn_fail_memory(4096, "the job's text"));
-    (void)printf("%s%s", text, submit->client.json ? "\n" : "");
+    (void)puts(text);
     syn_free(text);
     return SYN_EXIT_SUCCEEDED;
 }
