@@ -132,6 +132,7 @@ static void set_defaults(syn_jobs_options *options)
     options->lost_ms = or_default(options->lost_ms, 60000);
     options->start_timeout_ms = or_default(options->start_timeout_ms, 300000);
     options->retry_ms = or_default(options->retry_ms, 1000);
+    options->find_ms = or_default(options->find_ms, 2000);
     options->stall_ms = or_default(options->stall_ms, 30000);
     options->report_interval_ms = or_default(options->report_interval_ms, 500);
 }

@@ -77,6 +77,7 @@ typedef struct syn_jobs_options {
     uint32_t lost_ms;  /* 60000: a silent rank of a living launch is given up */
     uint32_t start_timeout_ms; /* 300000: until all ranks must have registered */
     uint32_t retry_ms; /* 1000: times the number of restarts so far, before the next attempt */
+    uint32_t find_ms;  /* 2000: a launch that an earlier life was starting is looked for so long */
     uint32_t stall_ms; /* 30000: a rank that has not moved so long is named */
     uint32_t report_interval_ms;                        /* 500: asked of the workers */
     void (*on_fatal)(const char *sentence, void *user); /* the process must end */

@@ -9,9 +9,6 @@
 #include <dirent.h>
 #include <string.h>
 
-/* So long a supervisor that was being started may take to write its record. */
-enum { FIND_MS = 2000 };
-
 /* ---- reading ---- */
 
 static bool on_job(syn_job_record *record, void *user)
@@ -166,7 +163,7 @@ static void take_up(syn_job *job)
             true; /* an assignment that was not sent is sent when its rank comes back idle */
         attempt->resume_from = syn_job_find_resume(job, &(uint64_t){0});
     } else if (!attempt->has_handle) {
-        job->find_until_ns = now + (uint64_t)FIND_MS * 1000000u;
+        job->find_until_ns = now + (uint64_t)jobs->options.find_ms * 1000000u;
     }
     if (has_failure && job->record.state == SYN_JOB_RECOVERING)
         attempt->lost_reason = job->record.reason;
