@@ -401,7 +401,8 @@ int64_t syn_job_spec_total_steps(const syn_job_spec *spec, int64_t n_samples)
     int64_t batch = spec->train.batch_size, by_epochs = 0;
 
     if (n_samples > 0 && batch > 0) {
-        int64_t per_epoch = n_samples / batch + (n_samples % batch != 0);
+        bool has_rest = n_samples % batch != 0 && spec->data.kind != SYN_DATA_TEXT;
+        int64_t per_epoch = n_samples / batch + has_rest;
         if (__builtin_mul_overflow(per_epoch, spec->train.epochs, &by_epochs))
             by_epochs = INT64_MAX;
     }

@@ -103,7 +103,9 @@ char *syn_job_spec_to_yaml(const syn_job_spec *spec);
 char *syn_job_spec_to_json(const syn_job_spec *spec);
 /* Prints the reference of all keys as Markdown, from the table. */
 void syn_job_spec_print_reference(FILE *out);
-/* Steps the run has in all, given the number of training samples of one epoch (0: not known). */
+/* Steps the run has in all, given the number of training samples of one epoch (0: not known, then
+ * max_steps, which may be 0). An epoch of images ends with what is left for its last batch; an
+ * epoch of text has whole batches only. */
 int64_t syn_job_spec_total_steps(const syn_job_spec *spec, int64_t n_samples);
 
 #endif

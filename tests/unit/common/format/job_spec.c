@@ -381,6 +381,9 @@ static void the_first_limit_that_is_reached_ends_the_run(void **state)
     assert_int_equal(syn_job_spec_total_steps(&spec, 100),
                      6); /* the last batch of an epoch is smaller */
     assert_int_equal(syn_job_spec_total_steps(&spec, 0), 0);
+    spec.data.kind = SYN_DATA_TEXT;
+    assert_int_equal(syn_job_spec_total_steps(&spec, 100), 3); /* whole batches only */
+    spec.data.kind = SYN_DATA_IDX;
     spec.train.max_steps = 4;
     assert_int_equal(syn_job_spec_total_steps(&spec, 100), 4);
     assert_int_equal(syn_job_spec_total_steps(&spec, 64), 3);
