@@ -30,6 +30,8 @@ typedef struct syn_conv_kernels {
     /* grad_w from grad_y and x. */
     syn_status (*grad_weight)(const syn_conv_dims *dims, const void *grad_y, const void *x,
                               void *grad_w);
+    /* y (n, c, plane) += bias (c). */
+    void (*add_bias)(int64_t n, int64_t c, int64_t plane, const void *bias, void *y);
 } syn_conv_kernels;
 
 /* Readable loops; the oracle of the tests. */

@@ -36,6 +36,11 @@ typedef struct syn_norm_kernels {
     syn_status (*group_backward)(const syn_norm_dims *dims, const syn_norm_backward *a);
     /* Each channel's mean and biased variance. */
     void (*batch_stats)(const syn_norm_dims *dims, const void *x, void *mean, void *variance);
+    /* rstd (channels) = 1 / sqrt(variance + eps). */
+    void (*batch_rstd)(int64_t channels, double eps, const void *variance, void *rstd);
+    /* running (channels) = (1 - momentum) running + momentum factor stat. */
+    void (*batch_track)(int64_t channels, const double momentum_factor[2], const void *stat,
+                        void *running);
     /* Reads mean and rstd, writes y. */
     void (*batch_apply)(const syn_norm_dims *dims, const syn_norm_forward *a);
     /* `training`: mean and rstd are functions of x; else constants. */

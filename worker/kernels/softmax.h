@@ -10,14 +10,12 @@ typedef struct syn_softmax_dims {
     int64_t outer, n, inner;
 } syn_softmax_dims;
 
-/* Classes that stand for "no target": the row counts for nothing. torch's default ignore_index. */
-enum { SYN_IGNORED_CLASS = -100 };
-
 /* logits (rows, classes); target (rows) of i64, i32 or u8. */
 typedef struct syn_cross_entropy_args {
     int64_t rows, classes;
     const void *logits, *target;
     syn_dtype target_dtype;
+    int64_t ignored_class; /* stands for "no target": the row counts for nothing */
     double label_smoothing;
 } syn_cross_entropy_args;
 

@@ -120,6 +120,9 @@ syn_tensor *syn_embedding(syn_tensor *weight, syn_tensor *index);
 /* q, k, v (B, heads, T, d) -> (B, heads, T, d); scale 1/sqrt(d); causal masks keys after the query. */
 syn_tensor *syn_attention(syn_tensor *q, syn_tensor *k, syn_tensor *v, bool causal, double dropout_p,
                           bool training);
+/* The same for a packed projection qkv (B, T, 3 C), heads side by side in each third -> (B, T, C): no copies. */
+syn_tensor *syn_attention_packed(syn_tensor *qkv, int64_t n_heads, bool causal, double dropout_p,
+                                 bool training);
 /* One layer, batch first: x (B, T, in), zero initial state, gates in PyTorch's order i f g o -> (B, T, hidden). */
 syn_tensor *syn_lstm(syn_tensor *x, syn_tensor *weight_ih, syn_tensor *weight_hh, syn_tensor *bias_ih,
                      syn_tensor *bias_hh);

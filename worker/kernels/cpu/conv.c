@@ -76,6 +76,7 @@ static syn_status run_f64(syn_conv_kind kind, const syn_conv_dims *d, const syn_
 CONV_KERNELS(f32)
 CONV_KERNELS(f64)
 
+/* What is not here is ref's. */
 #define TABLE(type)                                                 \
     {                                                               \
         .forward = forward_##type, .grad_input = grad_input_##type, \

@@ -237,7 +237,7 @@ SYN_MULTIARCH static double KERNEL(some_losses)(const syn_cross_entropy_args *a,
         const REAL *x = (const REAL *)a->logits + r * a->classes;
         log_sum[r] = KERNEL(row_log_sum)(a->classes, x);
         int64_t class = syn_target_class(a, r);
-        if (class == SYN_IGNORED_CLASS)
+        if (class == a->ignored_class)
             continue;
         total += (1 - a->label_smoothing) * ((double)log_sum[r] - (double)x[class]);
         if (uniform == 0)
@@ -275,7 +275,7 @@ SYN_MULTIARCH static void KERNEL(some_loss_gradients)(const syn_cross_entropy_ar
         const REAL *x = (const REAL *)a->logits + r * a->classes;
         REAL *g = grad + r * a->classes, shift = log_sum[r];
         int64_t class = syn_target_class(a, r);
-        if (class == SYN_IGNORED_CLASS) {
+        if (class == a->ignored_class) {
             memset(g, 0, (size_t)a->classes * sizeof(*g));
             continue;
         }

@@ -36,10 +36,10 @@ static int product_is_inside(const syn_conv_dims *d, const int64_t at[7], int64_
 #define SYN_BODY "worker/kernels/ref/conv.c"
 #include "worker/kernels/each_real.h"
 
-#define TABLE(type)                                                 \
-    {                                                               \
-        .forward = forward_##type, .grad_input = grad_input_##type, \
-        .grad_weight = grad_weight_##type                           \
+#define TABLE(type)                                                    \
+    {                                                                  \
+        .forward = forward_##type, .grad_input = grad_input_##type,    \
+        .grad_weight = grad_weight_##type, .add_bias = add_bias_##type \
     }
 const syn_conv_kernels syn_conv_ref[] = {TABLE(f32), TABLE(f64)};
 
@@ -80,6 +80,13 @@ static syn_status KERNEL(grad_weight)(const syn_conv_dims *d, const void *grad_y
     FOR_EACH_PRODUCT(d, x_at, w_at, y_at)
     grad_w[w_at] += grad_y[y_at] * x[x_at];
     return SYN_OK;
+}
+
+static void KERNEL(add_bias)(int64_t n, int64_t c, int64_t plane, const void *bias, void *y)
+{
+    for (int64_t row = 0; row < n * c; row++)
+        for (int64_t i = row * plane; i < (row + 1) * plane; i++)
+            ((REAL *)y)[i] += ((const REAL *)bias)[row % c];
 }
 
 #endif

@@ -17,6 +17,7 @@ typedef struct norm_set {
     {                                                                                         \
         .layer = layer_##type, .layer_backward = layer_backward_##type, .group = rows_##type, \
         .group_backward = rows_backward_##type, .batch_stats = batch_stats_##type,            \
+        .batch_rstd = batch_rstd_##type, .batch_track = batch_track_##type,                   \
         .batch_apply = batch_apply_##type, .batch_backward = batch_backward_##type            \
     }
 const syn_norm_kernels syn_norm_ref[] = {TABLE(f32), TABLE(f64)};
@@ -116,6 +117,22 @@ static void KERNEL(batch_stats)(const syn_norm_dims *d, const void *x_data, void
         ((norm_set){d->n, d->inner, d->channels * d->inner}, x + c * d->inner, &m, &v);
         mean[c] = (REAL)m;
         variance[c] = (REAL)v;
+    }
+}
+
+static void KERNEL(batch_rstd)(int64_t channels, double eps, const void *variance, void *rstd)
+{
+    for (int64_t c = 0; c < channels; c++)
+        ((REAL *)rstd)[c] = (REAL)(1 / sqrt((double)((const REAL *)variance)[c] + eps));
+}
+
+static void KERNEL(batch_track)(int64_t channels, const double momentum_factor[2], const void *stat,
+                                void *running)
+{
+    double momentum = momentum_factor[0], factor = momentum * momentum_factor[1];
+    for (int64_t c = 0; c < channels; c++) {
+        double old = (double)((REAL *)running)[c], new = (double)((const REAL *)stat)[c];
+        ((REAL *)running)[c] = (REAL)((1 - momentum) * old + factor * new);
     }
 }
 

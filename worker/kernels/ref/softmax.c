@@ -8,7 +8,7 @@ int64_t syn_target_find_invalid(const syn_cross_entropy_args *a, int64_t *n_coun
     int64_t n_counted = 0;
     for (int64_t r = 0; r < a->rows; r++) {
         int64_t class = syn_target_class(a, r);
-        if (class == SYN_IGNORED_CLASS)
+        if (class == a->ignored_class)
             continue;
         if (class < 0 || class >= a->classes)
             return r;
@@ -112,7 +112,7 @@ static double KERNEL(cross_entropy)(const syn_cross_entropy_args *a, void *log_s
         double largest, sum = KERNEL(log_sum_exp)(a->classes, 1, x, &largest) + largest;
         log_sum[r] = (REAL)sum;
         int64_t class = syn_target_class(a, r);
-        if (class == SYN_IGNORED_CLASS)
+        if (class == a->ignored_class)
             continue;
         total += (1 - a->label_smoothing) * (sum - (double)x[class]);
         for (int64_t c = 0; uniform != 0 && c < a->classes; c++)
@@ -132,7 +132,7 @@ static void KERNEL(cross_entropy_backward)(const syn_cross_entropy_args *a,
         for (int64_t c = 0; c < a->classes; c++) {
             double wanted = uniform + (c == class ? 1 - a->label_smoothing : 0);
             double got = exp((double)x[c] - (double)log_sum[r]);
-            grad[c] = (REAL)(class == SYN_IGNORED_CLASS ? 0 : scale * (got - wanted));
+            grad[c] = (REAL)(class == a->ignored_class ? 0 : scale * (got - wanted));
         }
     }
 }
