@@ -164,6 +164,11 @@ static const struct {
      "/jobs/job.yaml:4:7: name must be text of at most 128 bytes, not a list\n"},
     {SMALL_JOB "name: \"a\\tb\"", "/jobs/job.yaml:4:7: name contains the control character 0x09\n"},
     {SMALL_JOB "name: \"a\\0b\"", "/jobs/job.yaml:4:7: the text contains a NUL character\n"},
+    {SMALL_JOB "optimizer: {kind: [adam]}",
+     "/jobs/job.yaml:4:19: optimizer.kind must be one of sgd, adam, adamw, not a list\n"},
+    {"model: {kind: mlp, hidden: 4}", "/jobs/job.yaml:1:28: model.hidden must be a list of at most "
+                                      "64 integers from 1 to 1048576, not "
+                                      "the integer 4\n"},
     {"model: {kind: mlp, hidden: [4, 0]}",
      "/jobs/job.yaml:1:32: each element of model.hidden must be an integer from 1 "
      "to 1048576, not the integer 0\n"},
@@ -193,6 +198,12 @@ static const struct {
     {"{\"a\":[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]}",
      "/jobs/job.yaml:1:22: the job nests deeper than 16 levels\n"},
 };
+
+static void assert_begins(const char *text, const char *beginning)
+{
+    if (strncmp(text, beginning, strlen(beginning)) != 0)
+        fail_msg("got      %s\nexpected %s", text, beginning);
+}
 
 static void every_mistake_is_one_sentence_with_its_place(void **state)
 {
@@ -291,6 +302,33 @@ static void relative_paths_count_from_the_file_or_the_given_folders(void **state
     (void)snprintf(expected, sizeof expected, "%s/d/data/mnist", here);
     assert_string_equal(spec.data.path, expected);
     syn_job_spec_release(&spec);
+}
+
+static void texts_have_a_longest_length(void **state)
+{
+    (void)state;
+    char text[400] = SMALL_JOB "name: ";
+    size_t n = strlen(text);
+
+    memset(text + n, 'x', 128);
+    syn_job_spec spec = parse_ok(text);
+    assert_int_equal(strlen(spec.name), 128);
+    syn_job_spec_release(&spec);
+    memset(text + n, 'x', 129);
+    assert_begins(refusal(text),
+                  "/jobs/job.yaml:4:7: name has 129 bytes, at most 128 are allowed\n");
+}
+
+static void a_path_too_long_when_absolute_is_refused(void **state)
+{
+    (void)state;
+    char text[4200] = SMALL_JOB "checkpoint: {resume: ";
+    memset(text + strlen(text), 'x', 4095);
+    strcat(text, "}");
+
+    assert_begins(
+        refusal(text),
+        "/jobs/job.yaml:4:22: checkpoint.resume has 4101 bytes, at most 4096 are allowed\n");
 }
 
 static void text_may_end_without_a_nul(void **state)
@@ -469,6 +507,8 @@ int main(void)
         cmocka_unit_test(overrides_are_laid_over_the_file),
         cmocka_unit_test(a_wrong_override_names_itself),
         cmocka_unit_test(relative_paths_count_from_the_file_or_the_given_folders),
+        cmocka_unit_test(texts_have_a_longest_length),
+        cmocka_unit_test(a_path_too_long_when_absolute_is_refused),
         cmocka_unit_test(text_may_end_without_a_nul),
         cmocka_unit_test(files_beyond_a_mebibyte_and_floods_of_values_are_refused),
         cmocka_unit_test(a_caret_deep_in_a_long_line_stays_in_sight),

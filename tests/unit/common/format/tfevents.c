@@ -12,9 +12,11 @@
 
 #include <glob.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <tensorflow/event.pb-c.h>
 
 static char folder[] = "/tmp/syn-test-XXXXXX";
@@ -185,6 +187,39 @@ static void wrong_tags_and_folders_are_refused(void **state)
     assert_int_equal(syn_tfevents_close(NULL), SYN_OK);
 }
 
+static void a_full_disk_never_leaves_half_a_record(void **state)
+{
+    (void)state;
+    syn_tfevents *writer;
+    struct rlimit old;
+    char path[512], *bytes;
+    size_t size, n = 0;
+
+    assert_int_equal(syn_tfevents_open(folder, 0, &writer), SYN_OK);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){100, old.rlim_max}), 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(syn_tfevents_scalar(writer, "lost", 1, i, 0), SYN_OK);
+    syn_status status = syn_tfevents_flush(writer);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    (void)signal(SIGXFSZ, handler);
+    assert_int_not_equal(status, SYN_OK);
+    assert_int_equal(syn_tfevents_scalar(writer, "kept", 1, 9, 0), SYN_OK);
+    assert_int_equal(syn_tfevents_close(writer), SYN_OK);
+
+    assert_int_equal(count_files(path, sizeof path), 1);
+    assert_int_equal(syn_file_read(path, 4096, &bytes, &size), SYN_OK);
+    const char *p = bytes;
+    for (Tensorflow__Event *event; (event = next_record(&p, bytes + size)) != NULL; n++) {
+        if (n == 1)
+            assert_string_equal(event->summary->value[0]->tag, "kept");
+        tensorflow__event__free_unpacked(event, NULL);
+    }
+    assert_int_equal(n, 2);
+    syn_free(bytes);
+}
+
 static void failing_memory_never_leaves_half_a_record(void **state)
 {
     (void)state;
@@ -225,6 +260,7 @@ int main(void)
         TEST(flushed_records_are_in_the_file_and_many_flush_themselves),
         TEST(two_writers_of_one_second_have_two_files),
         TEST(wrong_tags_and_folders_are_refused),
+        TEST(a_full_disk_never_leaves_half_a_record),
         TEST(failing_memory_never_leaves_half_a_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
