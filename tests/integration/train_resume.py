@@ -28,7 +28,8 @@ def from_a_checkpoint(folder, whole):
 def a_text(folder):
     words = [GPT, "--set", "data.path=" + write_text(folder), "--set", "model.block=16", "--set", "model.width=32", "--set", "model.n_layers=2",
              "--set", "model.n_heads=2", "--set", "model.dropout=0.1", "--set", "train.batch_size=6", "--set", "train.eval_batches=2", "--set",
-             "train.max_steps=20", "--set", "checkpoint.every_steps=8", "--set", "threads=1"]
+             "train.max_steps=20", "--set", "checkpoint.every_steps=8", "--set", "checkpoint.keep=0", "--set",
+             "threads=1"]
     straight, split = os.path.join(folder, "gpt"), os.path.join(folder, "gpt-split")
     code, out, err = worker(2, *words, run_dir=straight)
     check(code == 0, "gpt: exit %s %s" % (code, err[-500:]))
