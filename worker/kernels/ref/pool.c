@@ -123,12 +123,16 @@ static void KERNEL(average_backward)(const syn_pool_dims *d, const void *grad_y,
 
 static void KERNEL(adaptive)(const syn_pool_dims *d, const void *x, void *y)
 {
-    KERNEL(average_windows)(d, adaptive_windows, x, y);
+    syn_pool_dims own = *d;
+    own.divisor = 0;
+    KERNEL(average_windows)(&own, adaptive_windows, x, y);
 }
 
 static void KERNEL(adaptive_backward)(const syn_pool_dims *d, const void *grad_y, void *grad_x)
 {
-    KERNEL(spread_windows)(d, adaptive_windows, grad_y, grad_x);
+    syn_pool_dims own = *d;
+    own.divisor = 0;
+    KERNEL(spread_windows)(&own, adaptive_windows, grad_y, grad_x);
 }
 
 static void KERNEL(resample)(const syn_resample_dims *d, const void *x_data, void *y_data)
