@@ -31,6 +31,11 @@ int syn_mem_has_failed(void)
     return failed;
 }
 
+int syn_mem_failpoint(void)
+{
+    return must_fail();
+}
+
 void *syn_malloc(size_t size)
 {
     return must_fail() ? NULL : malloc(size ? size : 1);
@@ -66,7 +71,7 @@ char *syn_strdup(const char *text)
     return syn_strndup(text, strlen(text));
 }
 
-syn_status syn_fail_memory(size_t size_bytes, const char *what)
+syn_status(syn_fail_memory)(size_t size_bytes, const char *what)
 {
     return SYN_FAIL(SYN_RESOURCE_EXHAUSTED, "out of memory allocating %zu bytes for %s", size_bytes,
                     what);

@@ -14,11 +14,16 @@ char *syn_strdup(const char *text);
 char *syn_strndup(const char *text, size_t length);
 /* Records "out of memory allocating N bytes for WHAT" and returns SYN_RESOURCE_EXHAUSTED. */
 syn_status syn_fail_memory(size_t size_bytes, const char *what);
+#define syn_fail_memory(size_bytes, what) \
+    syn_fail_with(SYN_RESOURCE_EXHAUSTED, (syn_fail_memory)((size_bytes), (what)))
 
 /* Tests: the n-th allocation of this thread from now on (1 = next) fails, once; 0 switches it off. */
 void syn_mem_fail_after(long n);
 /* Tests: whether the armed failure has happened since it was armed. */
 int syn_mem_has_failed(void);
+
+/* For allocators that do not go through syn_malloc: whether this allocation is the one to fail. */
+int syn_mem_failpoint(void);
 
 /* Bump allocation in chunks; all of it is released at once. */
 typedef struct syn_arena {
