@@ -69,6 +69,9 @@ int syn_backend_use(const char *name);
 #define SYN_MULTIARCH __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #endif
 
+/* A pragma inside a macro: SYN_PRAGMA(omp parallel for if (n > 1)) */
+#define SYN_PRAGMA(...) _Pragma(#__VA_ARGS__)
+
 /* Below so many elements a second thread costs more than it brings. */
 enum { SYN_PARALLEL_MIN = 32768 };
 

@@ -24,7 +24,6 @@ typedef void (*syn_map_fn)(const syn_strided *it, const double *params);
     X(tanh_backward)                \
     X(sigmoid_backward)             \
     X(relu_backward)                \
-    X(gelu_backward)                \
     X(silu_backward)                \
     X(softplus_backward)            \
     X(leaky_relu_backward)          \
@@ -56,7 +55,6 @@ typedef void (*syn_map_fn)(const syn_strided *it, const double *params);
     X(erf)                         \
     X(tanh)                        \
     X(sigmoid)                     \
-    X(gelu)                        \
     X(silu)                        \
     X(softplus)                    \
     X(leaky_relu)
@@ -72,5 +70,18 @@ typedef struct syn_elementwise_kernels {
     syn_map_fn where[SYN_N_DTYPES]; /* operand 1 is the bool condition; by the dtype of 2 and 3 */
 #undef SYN_KERNEL_MEMBER
 } syn_elementwise_kernels;
+
+extern const syn_elementwise_kernels syn_elementwise_ref[], syn_elementwise_cpu[];
+
+/* X(dtype, C type) */
+#define SYN_INTEGER_TYPES(X) \
+    X(U8, uint8_t)           \
+    X(I8, int8_t)            \
+    X(I16, int16_t)          \
+    X(I32, int32_t)          \
+    X(I64, int64_t)
+#define SYN_FLOAT_TYPES(X) \
+    X(F32, float)          \
+    X(F64, double)
 
 #endif

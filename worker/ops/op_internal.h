@@ -8,7 +8,12 @@
 #endif
 
 #include "worker/kernels/backend.h"
+#include "worker/kernels/copy.h"
 #include "worker/kernels/elementwise.h"
+#include "worker/kernels/index.h"
+#include "worker/kernels/matmul.h"
+#include "worker/kernels/random.h"
+#include "worker/kernels/reduce.h"
 #include "worker/tensor/tensor.h"
 
 #include <syncline/autograd.h>
@@ -46,9 +51,15 @@ syn_status syn_infer_dim(const syn_op_call *call, int64_t dim, int ndim, int *di
 
 /* ---- Running element-wise kernels: output 0 and all inputs, broadcast ---- */
 
+/* Operand 0 is the output, the others the inputs, broadcast to it; simplified. */
+void syn_strided_of(syn_strided *it, const syn_tensor *output, syn_tensor *const *inputs, int n);
 /* kernels: one a dtype of the (promoted) inputs. params: what the kernel reads beside its operands,
  * or NULL. */
 syn_status syn_run_map(syn_op_call *call, const syn_map_fn *kernels, const double *params);
+
+/* A number as an operand beside x: of x's dtype if that is floating; else a whole number counts as
+ * an integer. */
+syn_tensor *syn_number_for(const syn_tensor *x, double value);
 
 /* ---- Calls of one to four tensors without other arguments ---- */
 

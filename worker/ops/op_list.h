@@ -5,7 +5,91 @@
 
 #define SYN_OP_LIST(X)                  \
     /* binary.c */                      \
+    X(add)                              \
+    X(sub)                              \
     X(mul)                              \
+    X(div)                              \
+    X(pow)                              \
+    X(maximum)                          \
+    X(minimum)                          \
+    /* compare.c */                     \
+    X(eq)                               \
+    X(ne)                               \
+    X(lt)                               \
+    X(le)                               \
+    X(gt)                               \
+    X(ge)                               \
+    X(where)                            \
+    /* unary.c */                       \
+    X(neg)                              \
+    X(abs)                              \
+    X(sign)                             \
+    X(square)                           \
+    X(exp)                              \
+    X(log)                              \
+    X(sqrt)                             \
+    X(rsqrt)                            \
+    X(reciprocal)                       \
+    X(sin)                              \
+    X(cos)                              \
+    X(erf)                              \
+    X(tanh)                             \
+    X(sigmoid)                          \
+    X(relu)                             \
+    X(silu)                             \
+    X(softplus)                         \
+    X(tanh_backward)                    \
+    X(sigmoid_backward)                 \
+    X(relu_backward)                    \
+    X(silu_backward)                    \
+    X(softplus_backward)                \
+    /* unary_scalar.c */                \
+    X(leaky_relu)                       \
+    X(leaky_relu_backward)              \
+    X(clamp)                            \
+    X(clamp_backward)                   \
+    /* reduce.c */                      \
+    X(sum)                              \
+    X(mean)                             \
+    X(amax)                             \
+    X(amin)                             \
+    X(argmax)                           \
+    X(argmin)                           \
+    /* view.c */                        \
+    X(view)                             \
+    X(reshape)                          \
+    X(flatten)                          \
+    X(permute)                          \
+    X(transpose)                        \
+    X(expand)                           \
+    X(unsqueeze)                        \
+    X(squeeze)                          \
+    /* slice.c */                       \
+    X(slice)                            \
+    X(select)                           \
+    X(slice_backward)                   \
+    X(select_backward)                  \
+    /* copy.c */                        \
+    X(clone)                            \
+    X(contiguous)                       \
+    X(to)                               \
+    X(cat)                              \
+    X(stack)                            \
+    /* inplace.c */                     \
+    X(copy_)                            \
+    X(fill_)                            \
+    X(zero_)                            \
+    X(add_)                             \
+    X(mul_)                             \
+    /* matmul.c */                      \
+    X(matmul)                           \
+    X(linear)                           \
+    /* embedding.c */                   \
+    X(embedding)                        \
+    X(embedding_backward)               \
+    /* random.c */                      \
+    X(dropout_with_key)                 \
+    X(dropout)                          \
     /* conv.c */                        \
     X(conv2d)                           \
     X(conv2d_grad_input)                \

@@ -15,6 +15,7 @@ typedef struct syn_storage {
     size_t size_bytes;
     void (*release)(void *); /* for foreign memory; NULL: `data` is ours */
     void *owner;             /* what `release` gets */
+    const char *writer;      /* the operator that last wrote in place, for error sentences */
 } syn_storage;
 
 struct syn_node; /* worker/autograd/node.h */
@@ -26,6 +27,7 @@ struct syn_tensor {
     unsigned char ndim;
     bool requires_grad;
     bool is_number;       /* a Python number made 0-d: weakest in promotion */
+    bool is_view;         /* shares its storage with the tensor it was taken from */
     int scope_slot;       /* where the owning thread's scope stack holds it, -1 if nowhere */
     int output_index;     /* which output of grad_fn this is */
     void *data;           /* first element; NULL for a tensor without data (shape and dtype only) */
@@ -44,6 +46,9 @@ syn_tensor *syn_tensor_new(syn_dtype dtype, int ndim, const int64_t *dims);
 syn_tensor *syn_tensor_new_owned(syn_dtype dtype, int ndim, const int64_t *dims);
 /* Shape and dtype without data, owned by the caller. */
 syn_tensor *syn_tensor_new_meta(syn_dtype dtype, int ndim, const int64_t *dims);
+/* A handle on foreign memory, owned by the caller; `release(owner)` runs at the end unless NULL. */
+syn_tensor *syn_tensor_wrap_owned(void *data, syn_shape shape, syn_dtype dtype,
+                                  void (*release)(void *), void *owner);
 /* Another handle on the same elements, without autograd state, owned by the caller. */
 syn_tensor *syn_tensor_alias(const syn_tensor *tensor);
 /* A handle on base's storage: `offset` in elements from base's first element; owned by the caller.
@@ -55,6 +60,9 @@ syn_tensor *syn_number(double value, syn_dtype dtype);
 /* Gives the caller's reference to the innermost scope and returns the tensor; NULL (and unref'd) if
  * there is no memory. */
 syn_tensor *syn_scope_take(syn_tensor *tensor);
+
+/* One reference for the caller: the innermost scope's if that owns the tensor, else one more. */
+syn_tensor *syn_keep_innermost(syn_tensor *tensor);
 
 /* Checks extents and overflow; fills numel. Records a sentence naming the shape. */
 syn_status syn_shape_check(int ndim, const int64_t *dims, syn_dtype dtype, int64_t *numel_out);
@@ -83,11 +91,13 @@ static inline unsigned syn_tensor_version(const syn_tensor *tensor)
                            : 0;
 }
 
-/* Says that the elements were overwritten. */
-static inline void syn_tensor_bump_version(syn_tensor *tensor)
+/* Says that the elements were overwritten, by the operator of that (static) name. */
+static inline void syn_tensor_bump_version(syn_tensor *tensor, const char *writer)
 {
-    if (tensor->storage)
-        atomic_fetch_add_explicit(&tensor->storage->version, 1, memory_order_relaxed);
+    if (!tensor->storage)
+        return;
+    tensor->storage->writer = writer;
+    atomic_fetch_add_explicit(&tensor->storage->version, 1, memory_order_relaxed);
 }
 
 /* Sticks the thread's recorded sentence (syn_fail) as the error of expressions, with that status.
@@ -97,6 +107,10 @@ syn_tensor *syn_stick(syn_status status);
 unsigned long syn_stick_count(void);
 /* "net.c:14" or "" where the caller is unknown. */
 const char *syn_caller_file(int *line_out);
+
+/* Run by syn_finish after the outermost scope ended (MPI's end, if syn_init_mpi began it); NULL for
+ * nothing. */
+extern void (*syn_finish_hook)(void);
 
 /* Autograd's release of grad_fn and leaf, set when it first attaches one (the rooms below do not
  * know it). */

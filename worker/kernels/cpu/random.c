@@ -1,0 +1,70 @@
+/* Random arrays in parallel chunks; the numbers are ref's, bit for bit. */
+#include "worker/kernels/random.h"
+
+#include "worker/kernels/backend.h"
+#include "worker/tensor/philox.h"
+
+#include <syncline/random.h>
+
+enum { BLOCKS = 64, CHUNK = 4 * BLOCKS };
+
+/* The words of BLOCKS counters from `first` on: four arrays, so that the rounds vectorise over
+ * blocks. */
+SYN_MULTIARCH static void philox_blocks(uint64_t key, uint64_t first, uint32_t words[4][BLOCKS])
+{
+    for (int i = 0; i < BLOCKS; i++) {
+        uint32_t block[4];
+        syn_philox_block(key, 0, first + (uint64_t)i, block);
+        words[0][i] = block[0];
+        words[1][i] = block[1];
+        words[2][i] = block[2];
+        words[3][i] = block[3];
+    }
+}
+
+#define KERNELS(DT, T)                                                                             \
+    static void uniform_##DT(int64_t n, uint64_t key, void *out)                                   \
+    {                                                                                              \
+        SYN_PRAGMA(omp parallel for schedule(static) if (n >= SYN_PARALLEL_MIN)) for (int64_t i =   \
+                                                                                         0;        \
+                                                                                     i < n; i++)   \
+        {                                                                                          \
+            T value = (T)syn_random_uniform(key, (uint64_t)i);                                     \
+            ((T *)out)[i] = value < 1 ? value : 0;                                                 \
+        }                                                                                          \
+    }                                                                                              \
+    static void normal_##DT(int64_t n, uint64_t key, void *out)                                    \
+    {                                                                                              \
+        _Pragma(                                                                                   \
+            "omp parallel for schedule(static) if (n >= SYN_PARALLEL_MIN / 8)") for (int64_t i =   \
+                                                                                         0;        \
+                                                                                     i < n; i++)(  \
+            (T *)out)[i] = (T)syn_random_normal(key, (uint64_t)i);                                 \
+    }                                                                                              \
+    static void dropout_##DT(int64_t n, uint64_t key, double p, const void *x, void *y)            \
+    {                                                                                              \
+        T scale = (T)(p < 1 ? 1 / (1 - p) : 0);                                                    \
+        uint64_t threshold = (uint64_t)(p * 0x1p32);                                               \
+        int64_t n_chunks = (n + CHUNK - 1) / CHUNK;                                                \
+        SYN_PRAGMA(omp parallel for schedule(static) if (n >= SYN_PARALLEL_MIN)) for (int64_t c =   \
+                                                                                         0;        \
+                                                                                     c < n_chunks; \
+                                                                                     c++)          \
+        {                                                                                          \
+            uint32_t words[4][BLOCKS];                                                             \
+            int64_t begin = c * CHUNK, end = begin + CHUNK < n ? begin + CHUNK : n;                \
+            philox_blocks(key, (uint64_t)(c * BLOCKS), words);                                     \
+            for (int64_t i = begin; i < end; i++) {                                                \
+                uint32_t word = words[(i - begin) % 4][(i - begin) / 4];                           \
+                ((T *)y)[i] = word >= threshold ? ((const T *)x)[i] * scale : 0;                   \
+            }                                                                                      \
+        }                                                                                          \
+    }
+KERNELS(f32, float)
+KERNELS(f64, double)
+
+const syn_random_kernels syn_random_cpu[] = {{
+    .uniform = {[SYN_F32] = uniform_f32, [SYN_F64] = uniform_f64},
+    .normal = {[SYN_F32] = normal_f32, [SYN_F64] = normal_f64},
+    .dropout = {[SYN_F32] = dropout_f32, [SYN_F64] = dropout_f64},
+}};

@@ -1,0 +1,242 @@
+/* Reductions in vector loops: along rows where the reduced axis is the innermost, else over
+ * columns. */
+#include "worker/kernels/reduce.h"
+
+#include "worker/kernels/backend.h"
+#include "worker/kernels/elementwise.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The axes apart: kept ones lead to outputs, reduced ones to what is combined; both from outer to
+ * inner. */
+typedef struct plan {
+    int n_kept, n_reduced;
+    int64_t kept[SYN_MAX_DIMS], reduced[SYN_MAX_DIMS];
+    int64_t kept_in[SYN_MAX_DIMS], kept_out[SYN_MAX_DIMS], reduced_in[SYN_MAX_DIMS];
+    int64_t n_outputs, n_each;
+} plan;
+
+static plan plan_of(const syn_strided *it)
+{
+    plan p = {.n_outputs = 1, .n_each = 1};
+    syn_strided s = *it;
+    for (int k = 0; k < 2; k++) /* order by the input: swap the operands for the sorting */
+        for (int d = 0; d < s.ndim; d++)
+            s.strides[k][d] = it->strides[1 - k][d];
+    syn_strided_simplify(&s);
+    for (int d = 0; d < s.ndim; d++) {
+        if (s.strides[1][d] == 0) {
+            p.reduced[p.n_reduced] = s.dims[d];
+            p.reduced_in[p.n_reduced++] = s.strides[0][d];
+            p.n_each *= s.dims[d];
+        } else {
+            p.kept[p.n_kept] = s.dims[d];
+            p.kept_in[p.n_kept] = s.strides[0][d];
+            p.kept_out[p.n_kept++] = s.strides[1][d];
+            p.n_outputs *= s.dims[d];
+        }
+    }
+    return p;
+}
+
+static int64_t magnitude(int64_t stride)
+{
+    return stride < 0 ? -stride : stride;
+}
+
+/* Whether the innermost axis of the input is reduced. */
+static bool is_row_wise(const plan *p)
+{
+    if (p->n_reduced == 0 || p->n_kept == 0)
+        return p->n_kept == 0;
+    return magnitude(p->reduced_in[p->n_reduced - 1]) < magnitude(p->kept_in[p->n_kept - 1]);
+}
+
+/* Byte offset of element `i` of a row-major index space. */
+static int64_t offset_of(int64_t i, int n, const int64_t *dims, const int64_t *strides)
+{
+    int64_t offset = 0;
+    for (int d = n - 1; d >= 0; d--) {
+        offset += i % dims[d] * strides[d];
+        i /= dims[d];
+    }
+    return offset;
+}
+
+enum {
+    BLOCK = 4096, /* elements whose sum is formed in the type itself, in LANES parts */
+    LANES = 32,
+    STRIP = 128, /* columns of a strip */
+    ROWS = 64,   /* rows whose column sums are formed in the type itself */
+};
+
+/* ---- Sums of floats: blocks in the type, blocks added up in double ---- */
+
+#define SUM_KERNELS(name, T)                                                                       \
+    SYN_MULTIARCH static double sum_block_##name(int64_t n, const char *in, int64_t stride)        \
+    {                                                                                              \
+        T lanes[LANES] = {0};                                                                      \
+        int64_t i = 0;                                                                             \
+        if (stride == (int64_t)sizeof(T)) {                                                        \
+            const T *x = (const T *)(const void *)in;                                              \
+            for (; i + LANES <= n; i += LANES)                                                     \
+                for (int j = 0; j < LANES; j++)                                                    \
+                    lanes[j] += x[i + j];                                                          \
+        }                                                                                          \
+        for (int j = 0; i < n; i++, j = (j + 1) % LANES)                                           \
+            lanes[j] += *(const T *)(const void *)(in + i * stride);                               \
+        double sum = 0;                                                                            \
+        for (int j = 0; j < LANES; j++)                                                            \
+            sum += (double)lanes[j];                                                               \
+        return sum;                                                                                \
+    }                                                                                              \
+    static double sum_row_##name(int64_t n, const char *in, int64_t stride)                        \
+    {                                                                                              \
+        double sum = 0;                                                                            \
+        for (int64_t i = 0; i < n; i += BLOCK)                                                     \
+            sum += sum_block_##name(n - i < BLOCK ? n - i : BLOCK, in + i * stride, stride);       \
+        return sum;                                                                                \
+    }                                                                                              \
+    static double sum_all_##name(const plan *p, const char *in)                                    \
+    {                                                                                              \
+        int last = p->n_reduced - 1;                                                               \
+        if (last < 0)                                                                              \
+            return (double)*(const T *)(const void *)in;                                           \
+        int64_t inner = p->reduced[last], rows = inner ? p->n_each / inner : 0;                    \
+        double sum = 0;                                                                            \
+        for (int64_t r = 0; r < rows; r++)                                                         \
+            sum += sum_row_##name(inner, in + offset_of(r, last, p->reduced, p->reduced_in),       \
+                                  p->reduced_in[last]);                                            \
+        return sum;                                                                                \
+    }                                                                                              \
+    SYN_MULTIARCH static void add_rows_##name(const plan *p, const char *in, int64_t width,        \
+                                              double *sums)                                        \
+    {                                                                                              \
+        int64_t stride = p->kept_in[p->n_kept - 1];                                                \
+        for (int64_t r0 = 0; r0 < p->n_each; r0 += ROWS) {                                         \
+            T block[STRIP] = {0};                                                                  \
+            int64_t end = r0 + ROWS < p->n_each ? r0 + ROWS : p->n_each;                           \
+            for (int64_t r = r0; r < end; r++) {                                                   \
+                const char *row = in + offset_of(r, p->n_reduced, p->reduced, p->reduced_in);      \
+                if (stride == (int64_t)sizeof(T))                                                  \
+                    for (int64_t j = 0; j < width; j++)                                            \
+                        block[j] += ((const T *)(const void *)row)[j];                             \
+                else                                                                               \
+                    for (int64_t j = 0; j < width; j++)                                            \
+                        block[j] += *(const T *)(const void *)(row + j * stride);                  \
+            }                                                                                      \
+            for (int64_t j = 0; j < width; j++)                                                    \
+                sums[j] += (double)block[j];                                                       \
+        }                                                                                          \
+    }                                                                                              \
+    static void sum_##name(const syn_strided *it, const double *params)                            \
+    {                                                                                              \
+        plan p = plan_of(it);                                                                      \
+        bool is_parallel = p.n_outputs * p.n_each >= SYN_PARALLEL_MIN;                             \
+        if (p.n_outputs == 1 && p.n_reduced == 1 && p.n_each >= SYN_PARALLEL_MIN) {                \
+            *(T *)(void *)it->data[0] = (T)(params[0] * sum_long_##name(&p, it->data[1]));         \
+            return;                                                                                \
+        }                                                                                          \
+        if (is_row_wise(&p)) {                                                                     \
+            SYN_PRAGMA(omp parallel for schedule(static) if (is_parallel)) for (int64_t i = 0;      \
+                                                                               i < p.n_outputs;    \
+                                                                               i++)                \
+            {                                                                                      \
+                const char *in = it->data[1] + offset_of(i, p.n_kept, p.kept, p.kept_in);          \
+                char *out = it->data[0] + offset_of(i, p.n_kept, p.kept, p.kept_out);              \
+                *(T *)(void *)out = (T)(params[0] * sum_all_##name(&p, in));                       \
+            }                                                                                      \
+            return;                                                                                \
+        }                                                                                          \
+        int last = p.n_kept - 1;                                                                   \
+        int64_t width = p.kept[last], n_strips = (width + STRIP - 1) / STRIP;                      \
+        int64_t n_outer = width ? p.n_outputs / width : 0;                                         \
+        SYN_PRAGMA(omp parallel for schedule(static) if (is_parallel)) for (int64_t u = 0;          \
+                                                                           u < n_outer * n_strips; \
+                                                                           u++)                    \
+        {                                                                                          \
+            double sums[STRIP] = {0};                                                              \
+            int64_t outer = u / n_strips, begin = u % n_strips * STRIP;                            \
+            int64_t n = width - begin < STRIP ? width - begin : STRIP;                             \
+            const char *in =                                                                       \
+                it->data[1] + offset_of(outer, last, p.kept, p.kept_in) + begin * p.kept_in[last]; \
+            char *out = it->data[0] + offset_of(outer, last, p.kept, p.kept_out) +                 \
+                        begin * p.kept_out[last];                                                  \
+            add_rows_##name(&p, in, n, sums);                                                      \
+            for (int64_t j = 0; j < n; j++)                                                        \
+                *(T *)(void *)(out + j * p.kept_out[last]) = (T)(params[0] * sums[j]);             \
+        }                                                                                          \
+    }
+
+/* One long row: blocks summed in parallel, at most as many as fit, then added in order. */
+enum { MAX_PARTS = 256 };
+#define SUM_LONG(name)                                                                      \
+    static double sum_row_##name(int64_t n, const char *in, int64_t stride);                \
+    static double sum_long_##name(const plan *p, const char *in)                            \
+    {                                                                                       \
+        double parts[MAX_PARTS], sum = 0;                                                   \
+        int64_t n = p->n_each, stride = p->reduced_in[0];                                   \
+        int64_t part = ((n + MAX_PARTS - 1) / MAX_PARTS + BLOCK - 1) / BLOCK * BLOCK;       \
+        int64_t n_parts = (n + part - 1) / part;                                            \
+        SYN_PRAGMA(omp parallel for schedule(static)) for (int64_t i = 0; i < n_parts; i++) \
+            parts[i] = sum_row_##name((i + 1) * part < n ? part : n - i * part,            \
+                                      in + i * part * stride, stride);                      \
+        for (int64_t i = 0; i < n_parts; i++)                                               \
+            sum += parts[i];                                                                \
+        return sum;                                                                         \
+    }
+SUM_LONG(f32)
+SUM_LONG(f64)
+SUM_KERNELS(f32, float)
+SUM_KERNELS(f64, double)
+
+/* ---- Sums of integers, extremes, and where they are ---- */
+
+/* Over the reduced axes of each output; FIRST and NEXT see the element x, and its number i. */
+#define EACH(name, T, OUT, DECLARE, NEXT, RESULT)                                                 \
+    static void name(const syn_strided *it, const double *params)                                 \
+    {                                                                                             \
+        plan p = plan_of(it);                                                                     \
+        int last = p.n_reduced - 1;                                                               \
+        int64_t inner = last < 0 ? 1 : p.reduced[last], step = last < 0 ? 0 : p.reduced_in[last]; \
+        int64_t rows = inner ? p.n_each / inner : 0;                                              \
+        (void)params;                                                                             \
+        SYN_PRAGMA(omp parallel for schedule(static) if (p.n_outputs * p.n_each >= 65536)) for (   \
+            int64_t o = 0; o < p.n_outputs; o++)                                                  \
+        {                                                                                         \
+            const char *in = it->data[1] + offset_of(o, p.n_kept, p.kept, p.kept_in);             \
+            char *out = it->data[0] + offset_of(o, p.n_kept, p.kept, p.kept_out);                 \
+            DECLARE;                                                                              \
+            for (int64_t r = 0; r < rows; r++) {                                                  \
+                const char *row =                                                                 \
+                    last < 0 ? in : in + offset_of(r, last, p.reduced, p.reduced_in);             \
+                for (int64_t j = 0; j < inner; j++) {                                             \
+                    const T x = *(const T *)(const void *)(row + j * step);                       \
+                    NEXT;                                                                         \
+                }                                                                                 \
+            }                                                                                     \
+            *(OUT *)(void *)out = (OUT)(RESULT);                                                  \
+        }                                                                                         \
+    }
+#define FIRST_OF(T) T best = *(const T *)(const void *)in
+#define INTEGER_KERNELS(DT, T)                                            \
+    EACH(sum_##DT, T, int64_t, uint64_t sum = 0, sum += (uint64_t)x, sum) \
+    EACH(amax_##DT, T, T, FIRST_OF(T), best = x > best ? x : best, best)  \
+    EACH(amin_##DT, T, T, FIRST_OF(T), best = x < best ? x : best, best)
+#define FLOAT_KERNELS(DT, T)                                                       \
+    EACH(amax_##DT, T, T, FIRST_OF(T), best = x > best || x != x ? x : best, best) \
+    EACH(amin_##DT, T, T, FIRST_OF(T), best = x < best || x != x ? x : best, best)
+SYN_INTEGER_TYPES(INTEGER_KERNELS)
+SYN_FLOAT_TYPES(FLOAT_KERNELS)
+
+#define INTEGER_ROW(name)                                                                       \
+    [SYN_BOOL] = name##_U8, [SYN_U8] = name##_U8, [SYN_I8] = name##_I8, [SYN_I16] = name##_I16, \
+    [SYN_I32] = name##_I32, [SYN_I64] = name##_I64
+
+const syn_reduce_kernels syn_reduce_cpu[] = {{
+    .sum = {INTEGER_ROW(sum), [SYN_F32] = sum_f32, [SYN_F64] = sum_f64},
+    .amax = {INTEGER_ROW(amax), [SYN_F32] = amax_F32, [SYN_F64] = amax_F64},
+    .amin = {INTEGER_ROW(amin), [SYN_F32] = amin_F32, [SYN_F64] = amin_F64},
+}};
