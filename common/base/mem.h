@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <syncline/status.h>
 
-/* As the C library's, but they can be made to fail. They return NULL without recording a sentence. */
+/* As the C library's, but they can be made to fail. They return NULL without recording a sentence.
+ */
 void *syn_malloc(size_t size);
 void *syn_calloc(size_t count, size_t size);
 void *syn_realloc(void *pointer, size_t size);
@@ -17,7 +18,8 @@ syn_status syn_fail_memory(size_t size_bytes, const char *what);
 #define syn_fail_memory(size_bytes, what) \
     syn_fail_with(SYN_RESOURCE_EXHAUSTED, (syn_fail_memory)((size_bytes), (what)))
 
-/* Tests: the n-th allocation of this thread from now on (1 = next) fails, once; 0 switches it off. */
+/* Tests: the n-th allocation of this thread from now on (1 = next) fails, once; 0 switches it off.
+ */
 void syn_mem_fail_after(long n);
 /* Tests: whether the armed failure has happened since it was armed. */
 int syn_mem_has_failed(void);
