@@ -17,7 +17,7 @@ static void a_small_job_gets_every_default(void **state)
     assert_int_equal(spec.model.n_hidden, 2);
     assert_int_equal(spec.model.hidden[0], 256);
     assert_int_equal(spec.model.hidden[1], 128);
-    assert_int_equal(spec.data.n_train, 10000);
+    assert_int_equal(spec.data.n_train, 20000);
     assert_int_equal(spec.train.batch_size, 64);
     assert_true(spec.train.stop_on_nan);
     assert_int_equal(spec.optimizer.kind, SYN_OPT_ADAM);
