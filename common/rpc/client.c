@@ -448,8 +448,13 @@ void syn_rpc_channel_close(syn_rpc_channel *channel, void (*done)(void *user), v
 static void open_stream(syn_rpc_client_call *call)
 {
     syn_rpc_channel *channel = call->channel;
-    uint64_t timeout_ns = call->timeout_ms ? call->timeout_ms * ms_ns : UINT64_MAX;
     char path[256];
+    const syn_session_call request = {
+        .path = path,
+        .authority = channel->address.is_unix ? "localhost" : channel->text,
+        .timeout_ns = call->timeout_ms ? call->timeout_ms * ms_ns : UINT64_MAX,
+        .data = call,
+    };
     int n = snprintf(path, sizeof path, "/%s/%s", call->method->service, call->method->name);
 
     if (channel->is_closing) {
@@ -465,9 +470,7 @@ static void open_stream(syn_rpc_client_call *call)
         status = channel_connect(channel, &call->conn);
         if (status != SYN_OK)
             break;
-        status = syn_session_request(call->conn->conn.session, path,
-                                     channel->address.is_unix ? "localhost" : channel->text,
-                                     timeout_ns, call, &call->stream);
+        status = syn_session_request(call->conn->conn.session, &request, &call->stream);
         if (status == SYN_OK) {
             syn_conn_flush_soon(&call->conn->conn);
             return;

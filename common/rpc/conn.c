@@ -260,10 +260,7 @@ static void take_bytes(syn_conn *conn, size_t n)
         syn_conn_flush(conn);
         return;
     }
-    char why[256];
-    (void)snprintf(why, sizeof why, "%s", syn_error_message());
-    syn_conn_flush(conn); /* the GOAWAY that says why */
-    syn_conn_close(conn, SYN_UNAVAILABLE, why);
+    syn_conn_close(conn, SYN_UNAVAILABLE, syn_error_message());
 }
 
 static void read_bytes(syn_conn *conn)

@@ -30,6 +30,8 @@ static inline void syn_budget_give(syn_budget *budget, size_t size)
 /* A message that is not whole yet. Memory grows with the bytes that came, not with the length that
  * was announced. */
 typedef struct syn_framing {
+    syn_budget *budget; /* borrowed */
+    size_t max_bytes;   /* of a message */
     unsigned char prefix[SYN_FRAMING_PREFIX];
     unsigned n_prefix;
     size_t length;         /* of the message, once the prefix is whole */
@@ -37,16 +39,20 @@ typedef struct syn_framing {
     size_t used, capacity;
 } syn_framing;
 
-/* Takes the next message from `*bytes` (advanced past what was used). With `*has_out` true,
- * `*message_out` points to
- * `*size_out` bytes that stay valid until the next call. RESOURCE_EXHAUSTED for a message over
- * `max_bytes` or over the budget, UNIMPLEMENTED for a compressed one; the stream cannot be read
- * further then. */
-syn_status syn_framing_next(syn_framing *framing, syn_budget *budget, size_t max_bytes,
-                            const unsigned char **bytes, const unsigned char *end,
-                            const unsigned char **message_out, size_t *size_out, bool *has_out);
+/* Bytes of a message; NULL: none is whole yet. */
+typedef struct syn_framing_message {
+    const unsigned char *bytes;
+    size_t size;
+} syn_framing_message;
+
+/* Takes the next message from `*bytes`, which is advanced past what was used; it stays valid until
+ * the next call. RESOURCE_EXHAUSTED for a message over `max_bytes` or over the budget,
+ * UNIMPLEMENTED for a compressed one; the stream cannot be read further then. */
+syn_status syn_framing_next(syn_framing *framing, const unsigned char **bytes,
+                            const unsigned char *end, syn_framing_message *message_out);
 /* Whether the stream may end here: not inside a message. */
 bool syn_framing_is_whole(const syn_framing *framing);
-void syn_framing_release(syn_framing *framing, syn_budget *budget);
+/* Gives the memory back; what had come of a message is forgotten. */
+void syn_framing_release(syn_framing *framing);
 
 #endif

@@ -31,6 +31,8 @@ syn_stream *syn_stream_new(syn_session *session, int32_t id, void *data)
     stream->id = id;
     stream->data = data;
     stream->timeout_ns = UINT64_MAX;
+    stream->framing.budget = session->options.budget;
+    stream->framing.max_bytes = session->options.max_message_bytes;
     stream->last = &stream->first;
     stream->next = session->streams;
     stream->link = &session->streams;
@@ -48,7 +50,7 @@ void syn_stream_free(syn_stream *stream)
     if (stream->awaits_drain)
         session->n_awaiting--;
     syn_stream_drop_queue(stream);
-    syn_framing_release(&stream->framing, session->options.budget);
+    syn_framing_release(&stream->framing);
     *stream->link = stream->next;
     if (stream->next)
         stream->next->link = stream->link;
@@ -62,7 +64,7 @@ void syn_stream_drop_input(syn_stream *stream)
 {
     stream->ignores_input = true;
     if (!stream->is_delivering)
-        syn_framing_release(&stream->framing, stream->session->options.budget);
+        syn_framing_release(&stream->framing);
 }
 
 void syn_stream_conclude(syn_stream *stream, syn_status status, const char *message)
@@ -339,23 +341,21 @@ static int on_data(nghttp2_session *h2, uint8_t flags, int32_t stream_id, const 
 {
     syn_session *session = user;
     syn_stream *stream = nghttp2_session_get_stream_user_data(h2, stream_id);
-    const unsigned char *end = bytes + size, *message;
-    size_t message_size;
-    bool has_message;
+    const unsigned char *end = bytes + size;
+    syn_framing_message message;
 
     (void)flags;
     while (stream && !stream->ignores_input && !stream->is_detached) {
-        syn_status status = syn_framing_next(&stream->framing, session->options.budget,
-                                             session->options.max_message_bytes, &bytes, end,
-                                             &message, &message_size, &has_message);
+        syn_status status = syn_framing_next(&stream->framing, &bytes, end, &message);
         if (status != SYN_OK) {
             fail_input(stream, status);
             break;
         }
-        if (!has_message)
+        if (!message.bytes)
             break;
         stream->is_delivering = true;
-        session->options.events->on_message(stream, message, message_size, session->options.user);
+        session->options.events->on_message(stream, message.bytes, message.size,
+                                            session->options.user);
         stream->is_delivering = false;
     }
     if (stream && stream->ignores_input)
@@ -413,8 +413,33 @@ static int on_stream_close(nghttp2_session *h2, int32_t stream_id, uint32_t erro
 
 /* ---- life ---- */
 
+static void *h2_malloc(size_t size, void *user)
+{
+    (void)user;
+    return syn_malloc(size);
+}
+
+static void h2_free(void *pointer, void *user)
+{
+    (void)user;
+    syn_free(pointer);
+}
+
+static void *h2_calloc(size_t count, size_t size, void *user)
+{
+    (void)user;
+    return syn_calloc(count, size);
+}
+
+static void *h2_realloc(void *pointer, size_t size, void *user)
+{
+    (void)user;
+    return syn_realloc(pointer, size);
+}
+
 static syn_status make_h2(syn_session *session)
 {
+    nghttp2_mem memory = {NULL, h2_malloc, h2_free, h2_calloc, h2_realloc};
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *option = NULL;
     int error = nghttp2_session_callbacks_new(&callbacks);
@@ -434,9 +459,10 @@ static syn_status make_h2(syn_session *session)
         nghttp2_option_set_stream_reset_rate_limit(option, RESET_BURST, RESETS_PER_S);
         nghttp2_option_set_max_continuations(option, MAX_CONTINUATIONS);
         nghttp2_option_set_max_send_header_block_length(option, 64 * 1024);
-        error = session->options.is_server
-                    ? nghttp2_session_server_new2(&session->h2, callbacks, session, option)
-                    : nghttp2_session_client_new2(&session->h2, callbacks, session, option);
+        error =
+            session->options.is_server
+                ? nghttp2_session_server_new3(&session->h2, callbacks, session, option, &memory)
+                : nghttp2_session_client_new3(&session->h2, callbacks, session, option, &memory);
     }
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
@@ -505,10 +531,13 @@ void syn_session_free(syn_session *session, syn_status status, const char *messa
 syn_status syn_session_receive(syn_session *session, const void *bytes, size_t size,
                                uint64_t now_ns)
 {
+    if (session->is_broken)
+        return SYN_FAIL(SYN_UNAVAILABLE, "the connection is beyond use");
     if (!session->refilled_ns)
         session->refilled_ns = now_ns;
     session->now_ns = now_ns;
     ssize_t used = nghttp2_session_mem_recv(session->h2, bytes, size);
+    session->is_broken = used < 0; /* nghttp2 must not be called again */
     if (used < 0)
         return SYN_FAIL(SYN_UNAVAILABLE, "the peer does not keep to HTTP/2: %s",
                         nghttp2_strerror((int)used));
@@ -517,7 +546,8 @@ syn_status syn_session_receive(syn_session *session, const void *bytes, size_t s
 
 bool syn_session_is_finished(const syn_session *session)
 {
-    return !nghttp2_session_want_read(session->h2) && !nghttp2_session_want_write(session->h2);
+    return session->is_broken ||
+           (!nghttp2_session_want_read(session->h2) && !nghttp2_session_want_write(session->h2));
 }
 
 bool syn_session_is_ready(const syn_session *session)

@@ -50,9 +50,8 @@ syn_status syn_session_new(const syn_session_options *options, syn_session **ses
 /* Ends what is open with `status` and one sentence (on_close), then frees. NULL is accepted. */
 void syn_session_free(syn_session *session, syn_status status, const char *message);
 
-/* Takes bytes from the peer. Fails with one sentence when the connection is beyond use; what
- * syn_session_pull still has (a GOAWAY) should be sent before it is closed. `now_ns` limits the
- * rate of frames. */
+/* Takes bytes from the peer. Fails with one sentence when the connection is beyond use: close it.
+ * `now_ns` limits the rate of frames. */
 syn_status syn_session_receive(syn_session *session, const void *bytes, size_t size,
                                uint64_t now_ns);
 /* The next bytes for the peer, 0 when there are none now; valid until the next call. */
@@ -71,9 +70,14 @@ void syn_session_drain(syn_session *session);
 /* Sends GOAWAY and ends: for the very end of a connection. */
 void syn_session_terminate(syn_session *session);
 
-/* Client: opens a call. `timeout_ns` UINT64_MAX: none. */
-syn_status syn_session_request(syn_session *session, const char *path, const char *authority,
-                               uint64_t timeout_ns, void *data, syn_stream **stream_out);
+/* Client: opens a call. */
+typedef struct syn_session_call {
+    const char *path, *authority;
+    uint64_t timeout_ns; /* UINT64_MAX: none */
+    void *data;          /* of the stream */
+} syn_session_call;
+syn_status syn_session_request(syn_session *session, const syn_session_call *call,
+                               syn_stream **stream_out);
 /* Client: no more messages. */
 void syn_stream_half_close(syn_stream *stream);
 

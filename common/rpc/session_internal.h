@@ -25,6 +25,7 @@ struct syn_session {
     uint64_t now_ns, refilled_ns;
     double frame_tokens;
     bool is_ready, is_terminated, has_drain_notice, has_goaway;
+    bool is_broken; /* out of memory, or bytes that are no HTTP/2: nothing more goes in or out */
 };
 
 struct syn_stream {

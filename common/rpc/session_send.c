@@ -223,28 +223,24 @@ void syn_stream_abort(syn_stream *stream, syn_status status, const char *message
 
 /* ---- client ---- */
 
-syn_status syn_session_request(syn_session *session, const char *path, const char *authority,
-                               uint64_t timeout_ns, void *data, syn_stream **stream_out)
+syn_status syn_session_request(syn_session *session, const syn_session_call *call,
+                               syn_stream **stream_out)
 {
     char timeout[16];
     nghttp2_nv headers[9] = {
-        header(":method", "POST"),
-        header(":scheme", "http"),
-        header(":path", path),
-        header(":authority", authority),
-        header("te", "trailers"),
-        header("content-type", "application/grpc"),
-        header("user-agent", user_agent),
-        header("grpc-accept-encoding", "identity"),
+        header(":method", "POST"),        header(":scheme", "http"),
+        header(":path", call->path),      header(":authority", call->authority),
+        header("te", "trailers"),         header("content-type", "application/grpc"),
+        header("user-agent", user_agent), header("grpc-accept-encoding", "identity"),
     };
     size_t n = 8;
-    syn_stream *stream = syn_stream_new(session, 0, data);
+    syn_stream *stream = syn_stream_new(session, 0, call->data);
 
     if (!stream)
         return syn_fail_memory(sizeof *stream, "a call");
     stream->is_open = true;
-    if (timeout_ns != UINT64_MAX) {
-        syn_grpc_timeout_format(timeout, timeout_ns);
+    if (call->timeout_ns != UINT64_MAX) {
+        syn_grpc_timeout_format(timeout, call->timeout_ns);
         headers[n++] = header("grpc-timeout", timeout);
     }
     nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_data};
@@ -328,13 +324,14 @@ static void tell_drained(syn_session *session)
 
 size_t syn_session_pull(syn_session *session, const unsigned char **bytes_out)
 {
-    for (int round = 0; round < 2; round++) {
+    for (int round = 0; round < 2 && !session->is_broken; round++) {
         const uint8_t *bytes;
         ssize_t n = nghttp2_session_mem_send(session->h2, &bytes);
         if (n > 0) {
             *bytes_out = bytes;
             return (size_t)n;
         }
+        session->is_broken = session->is_broken || n < 0;
         if (n < 0 || !session->n_awaiting)
             return 0;
         tell_drained(session); /* which may queue more */

@@ -376,7 +376,7 @@ static void a_failed_allocation_ends_in_an_error_and_no_leak(void **state)
     char address[64];
     (void)snprintf(address, sizeof address, "%s", syn_rpc_server_address(echo.server, 0));
 
-    for (long n = 1; n < 40; n++) {
+    for (long n = 1; n < 150; n++) {
         heard h = {0};
         syn_rpc_channel *channel = NULL;
         syn_mem_fail_after(n);

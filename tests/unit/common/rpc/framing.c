@@ -20,27 +20,25 @@ static const unsigned char three[] = "\0\0\0\0\x03"
 /* Feeds `three` in steps; writes the messages, each followed by '|'. */
 static void feed(size_t step, char *text, size_t capacity, syn_budget *budget)
 {
-    syn_framing framing = {0};
+    syn_framing framing = {.budget = budget, .max_bytes = 5};
+    syn_framing_message message;
     size_t n = 0;
 
     for (size_t at = 0; at < sizeof three - 1; at += step) {
-        const unsigned char *bytes = three + at, *message;
+        const unsigned char *bytes = three + at;
         const unsigned char *end =
             at + step < sizeof three - 1 ? bytes + step : three + sizeof three - 1;
-        size_t size;
-        bool has_message = true;
-        while (has_message) {
-            assert_int_equal(
-                syn_framing_next(&framing, budget, 5, &bytes, end, &message, &size, &has_message),
-                SYN_OK);
-            if (has_message)
-                n += (size_t)snprintf(text + n, capacity - n, "%.*s|", (int)size,
-                                      (const char *)message);
+        for (;;) {
+            assert_int_equal(syn_framing_next(&framing, &bytes, end, &message), SYN_OK);
+            if (!message.bytes)
+                break;
+            n += (size_t)snprintf(text + n, capacity - n, "%.*s|", (int)message.size,
+                                  (const char *)message.bytes);
         }
         assert_ptr_equal(bytes, end);
     }
     assert_true(syn_framing_is_whole(&framing));
-    syn_framing_release(&framing, budget);
+    syn_framing_release(&framing);
 }
 
 static void messages_come_out_whatever_the_pieces(void **state)
@@ -58,17 +56,15 @@ static void messages_come_out_whatever_the_pieces(void **state)
 
 static syn_status first_status(const char *bytes, size_t size, size_t max_bytes, syn_budget *budget)
 {
-    syn_framing framing = {0};
-    const unsigned char *at = (const unsigned char *)bytes, *message;
-    size_t message_size;
-    bool has_message;
-    syn_status status = syn_framing_next(&framing, budget, max_bytes, &at, at + size, &message,
-                                         &message_size, &has_message);
+    syn_framing framing = {.budget = budget, .max_bytes = max_bytes};
+    syn_framing_message message;
+    const unsigned char *at = (const unsigned char *)bytes;
+    syn_status status = syn_framing_next(&framing, &at, at + size, &message);
 
-    assert_false(has_message);
+    assert_null(message.bytes);
     if (status == SYN_OK)
         assert_false(syn_framing_is_whole(&framing));
-    syn_framing_release(&framing, budget);
+    syn_framing_release(&framing);
     assert_int_equal(budget->used, 0);
     return status;
 }

@@ -439,6 +439,29 @@ static void the_same_method_twice_is_refused(void **state)
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+static void a_failed_allocation_while_starting_is_an_error_and_leaks_nothing(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    syn_rpc_server *server;
+    const syn_rpc_service service = {echo_handlers, 1, NULL};
+    const syn_rpc_server_options options = {.services = &service, .n_services = 1};
+    assert_int_equal(uv_loop_init(&loop), 0);
+
+    for (long n = 1;; n++) {
+        syn_mem_fail_after(n);
+        syn_status status = syn_rpc_server_new(&loop, &options, &server);
+        bool has_failed = syn_mem_has_failed();
+        syn_mem_fail_after(0);
+        assert_int_equal(status, has_failed ? SYN_RESOURCE_EXHAUSTED : SYN_OK);
+        if (!has_failed)
+            break;
+    }
+
+    syn_rpc_server_close(server, NULL, NULL);
+    run_down(&loop);
+}
+
 /* ---- peers that mean harm, over real sockets ---- */
 
 static int raw_connect(const fixture *f)
@@ -673,6 +696,7 @@ int main(void)
         cmocka_unit_test(draining_ends_what_is_left_after_the_grace),
         cmocka_unit_test(an_idle_server_drains_at_once),
         cmocka_unit_test(the_same_method_twice_is_refused),
+        cmocka_unit_test(a_failed_allocation_while_starting_is_an_error_and_leaks_nothing),
         cmocka_unit_test(silence_is_hung_up_on),
         cmocka_unit_test(garbage_is_hung_up_on),
         cmocka_unit_test(a_peer_that_answers_no_ping_is_hung_up_on),

@@ -196,9 +196,8 @@ static int stop(void **state)
 static seen *request(const char *path, uint64_t timeout_ns)
 {
     seen *call = new_call(client, NULL);
-    assert_int_equal(
-        syn_session_request(client->session, path, "localhost", timeout_ns, call, &call->stream),
-        SYN_OK);
+    const syn_session_call what = {path, "localhost", timeout_ns, call};
+    assert_int_equal(syn_session_request(client->session, &what, &call->stream), SYN_OK);
     return call;
 }
 
@@ -489,8 +488,8 @@ static void a_call_after_goaway_is_unavailable(void **state)
     settle(client, server, 100000);
 
     seen *late = new_call(client, NULL);
-    syn_status status = syn_session_request(client->session, "/test.Echo/Bidi", "localhost",
-                                            UINT64_MAX, late, &late->stream);
+    const syn_session_call what = {"/test.Echo/Bidi", "localhost", UINT64_MAX, late};
+    syn_status status = syn_session_request(client->session, &what, &late->stream);
     settle(client, server, 100000);
 
     assert_true(status == SYN_UNAVAILABLE || late->status == SYN_UNAVAILABLE);
@@ -792,15 +791,15 @@ static void a_failed_allocation_ends_in_an_error_and_no_leak(void **state)
     (void)state;
     server->on_half_close = echo_once;
 
-    for (long n = 1; n < 60; n++) {
+    for (long n = 1; n < 120; n++) {
         side_free(client);
         side_free(server);
         client = side_new(false);
         server = side_new(true);
         seen *call = new_call(client, NULL);
+        const syn_session_call what = {"/test.Echo/Unary", "x", UINT64_MAX, call};
         syn_mem_fail_after(n);
-        if (syn_session_request(client->session, "/test.Echo/Unary", "x", UINT64_MAX, call,
-                                &call->stream) == SYN_OK) {
+        if (syn_session_request(client->session, &what, &call->stream) == SYN_OK) {
             chunk message = SYNCLINE__V1__TAIL_LOGS_RESPONSE__INIT;
             (void)syn_stream_send(call->stream, &message.base);
             syn_stream_half_close(call->stream);
