@@ -186,8 +186,12 @@ static bool take_results(syn_job_record *record, const syn_rank_outcome *outcome
     record->samples_per_s = outcome->samples_per_s;
     record->hidden_ms = outcome->hidden_ms;
     record->exposed_ms = outcome->exposed_ms;
-    if (outcome->progress && outcome->progress->step >= record->progress.step)
-        record->progress = *outcome->progress;
+    if (outcome->steps > record->progress.step)
+        record->progress.step = outcome->steps;
+    if (outcome->progress && outcome->progress->has_loss) {
+        record->progress.has_loss = true;
+        record->progress.train_loss = outcome->progress->train_loss;
+    }
     return is_complete;
 }
 

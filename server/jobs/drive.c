@@ -265,6 +265,9 @@ static void check_contact(syn_job *job, uint64_t now)
     for (uint32_t r = 0; r < attempt->n_ranks; r++) {
         const syn_worker *worker = attempt->ranks[r].worker;
         uint64_t since = worker ? worker->contact_ns : attempt->watched_ns;
+        syn_job_check_idle_rank(job, r, now);
+        if (job->record.state == SYN_JOB_RECOVERING)
+            return;
         if (attempt->ranks[r].outcome != SYN_JOB_UNSPECIFIED || (worker && worker->session) ||
             now < since || now - since <= lost)
             continue;

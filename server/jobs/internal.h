@@ -12,9 +12,10 @@
 
 /* One rank of the live attempt. */
 typedef struct syn_attempt_rank {
-    syn_worker *worker;    /* borrowed; NULL: not registered (again) yet, or gone */
-    bool has_registered;   /* in this life of the coordinator */
-    syn_job_state outcome; /* UNSPECIFIED until it is known */
+    syn_worker *worker;     /* borrowed; NULL: not registered (again) yet, or gone */
+    bool has_registered;    /* in this life of the coordinator */
+    uint64_t idle_since_ns; /* a pool rank that is back and knows nothing of the job; 0: not so */
+    syn_job_state outcome;  /* UNSPECIFIED until it is known */
 } syn_attempt_rank;
 
 /* What is known of the ranks that run now. In memory only: after a restart it is made anew from the
@@ -165,6 +166,9 @@ void syn_jobs_recover(syn_jobs *jobs);
 /* workers.c */
 void syn_jobs_expire_pools(syn_jobs *jobs);
 void syn_jobs_remove_pool(syn_jobs *jobs, syn_pool *pool, const char *why);
+
+/* Gives the attempt up when a rank of it has been idle for too long. */
+void syn_job_check_idle_rank(syn_job *job, uint32_t rank, uint64_t now_ns);
 
 /* stall.c */
 void syn_job_watch_progress(syn_job *job);

@@ -162,7 +162,10 @@ void syn_retry_decide(const syn_job_record *record, syn_reason reason, uint64_t 
         retry->n_failed_there = record->n_failed_there;
         return;
     }
-    retry->n_failed_there = is_same_step ? record->n_failed_there + 1 : 1;
+    /* A launch that never began says nothing about a step. */
+    retry->n_failed_there = reason == SYN_REASON_LAUNCH_FAILED ? 0
+                            : is_same_step                     ? record->n_failed_there + 1
+                                                               : 1;
     if (record->restarts_used >= record->restarts_allowed) {
         retry->again = false;
         if (record->restarts_allowed > 0)

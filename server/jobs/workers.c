@@ -199,12 +199,20 @@ static void take_idle(syn_jobs *jobs, syn_worker *worker, bool is_first)
         syn_job_fill_assignment(job, &directive.assignment);
         jobs->options.sessions.send(worker->session, &directive);
     } else {
-        syn_attempt_set_outcome(job->attempt, rank, SYN_JOB_FAILED);
-        release_rank(jobs, job, rank);
-        syn_job_give_up(job, SYN_REASON_NODE_LOST,
-                        "rank %u (%s) came back without its part of the job", rank, worker->host);
-        syn_job_flush(job);
+        job->attempt->ranks[rank].idle_since_ns = worker->contact_ns; /* its outcome may follow */
     }
+}
+
+void syn_job_check_idle_rank(syn_job *job, uint32_t rank, uint64_t now_ns)
+{
+    syn_attempt_rank *r = &job->attempt->ranks[rank];
+    if (!r->idle_since_ns || r->outcome != SYN_JOB_UNSPECIFIED ||
+        now_ns - r->idle_since_ns <= grace_ns(job->jobs))
+        return;
+    syn_job_give_up(job, SYN_REASON_NODE_LOST, "rank %u (%s) came back without its part of the job",
+                    rank, r->worker ? r->worker->host : "?");
+    syn_attempt_set_outcome(job->attempt, rank, SYN_JOB_FAILED);
+    release_rank(job->jobs, job, rank);
 }
 
 static void take_progress(syn_job *job, const syn_job_progress *progress)
@@ -239,6 +247,7 @@ syn_status syn_jobs_report(syn_jobs *jobs, syn_worker *worker, const syn_worker_
         return SYN_OK;
     }
     mark_registered(job->attempt, worker->job_rank);
+    job->attempt->ranks[worker->job_rank].idle_since_ns = 0;
     if (report->status)
         syn_cluster_report(worker, report->status, worker->contact_ns);
     if (report->progress && worker->job_rank == 0)
