@@ -64,15 +64,25 @@ static size_t list_names(reader *r, const char *section, const char *names[SYN_J
     return n;
 }
 
-/* The name the user may have meant by `leaf` in `section`, NULL if none is near. */
+/* The name the user may have meant by `leaf` in `section`, else the dotted name of one elsewhere;
+ * NULL if none is near. */
 static const char *suggest(reader *r, const char *section, const char *leaf)
 {
-    const char *names[SYN_JOB_KEYS_MAX];
+    const char *names[SYN_JOB_KEYS_MAX] = {0}, *near;
 
     for (size_t i = 0; i < syn_n_job_keys; i++)
         if (strcmp(syn_job_key_leaf(&syn_job_keys[i]), leaf) == 0)
             return syn_job_keys[i].name;
-    return syn_suggest(leaf, names, list_names(r, section, names));
+    near = syn_suggest(leaf, names, list_names(r, section, names));
+    if (near)
+        return near;
+    for (size_t i = 0; i < syn_n_job_keys; i++)
+        names[i] = syn_job_key_leaf(&syn_job_keys[i]);
+    near = syn_suggest(leaf, names, syn_n_job_keys);
+    for (size_t i = 0; near && i < syn_n_job_keys; i++)
+        if (names[i] == near)
+            return syn_job_keys[i].name;
+    return NULL;
 }
 
 static syn_status refuse_unknown(reader *r, const syn_job_node *key, const char *section)

@@ -71,8 +71,9 @@ int syn_cli_version(int argc, char **argv)
     bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
 
     if (argc > 1 + (int)json) {
-        (void)fprintf(stderr, "Usage: syncline version [--json]\n");
-        return strcmp(argv[1], "--help") == 0 ? SYN_EXIT_SUCCEEDED : SYN_EXIT_USAGE;
+        bool is_asked = strcmp(argv[1], "--help") == 0;
+        (void)fprintf(is_asked ? stdout : stderr, "Usage: syncline version [--json]\n");
+        return is_asked ? SYN_EXIT_SUCCEEDED : SYN_EXIT_USAGE;
     }
     if (json)
         syn_cli_print_json(json_pack("{s:s}", "version", SYN_VERSION));

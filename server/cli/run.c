@@ -226,6 +226,19 @@ static void *serve(void *user)
     return NULL;
 }
 
+/* The job's name, or its file's without folder and ending. */
+static syn_status append_name(syn_str *path, const syn_job_spec *spec, const char *file)
+{
+    const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;
+    const char *dot = strrchr(base, '.');
+
+    if (*spec->name)
+        syn_str_append(path, spec->name);
+    else
+        syn_str_append_n(path, base, dot && dot > base ? (size_t)(dot - base) : strlen(base));
+    return path->failed ? syn_fail_memory(256, "a path") : SYN_OK;
+}
+
 /* runs/NAME-2026-01-31T12-00-00, with -2, -3 ... when it is taken. */
 static syn_status choose_run_dir(struct run *run, const syn_job_spec *spec)
 {
@@ -240,7 +253,9 @@ static syn_status choose_run_dir(struct run *run, const syn_job_spec *spec)
         for (char *p = when; *p; p++)
             if (*p == ':')
                 *p = '-';
-        syn_str_appendf(&path, "runs/%s-%s", spec->name, when);
+        syn_str_append(&path, "runs/");
+        SYN_TRY(append_name(&path, spec, run->submission.file));
+        syn_str_appendf(&path, "-%s", when);
         size_t length = path.length;
         for (int i = 2; path.data && syn_path_exists(path.data) && i < 10000; i++) {
             path.length = length;

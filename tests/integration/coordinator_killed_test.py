@@ -17,7 +17,7 @@ def main():
     folder = scratch()
     coordinator = Coordinator(folder, "--slots", "2")
     acknowledged, ended = [], {}
-    job = [DIGITS, "-n", "1", *SMALL, "--set", "train.max_steps=150"]
+    job = [DIGITS, "-n", "1", *SMALL, "--set", "train.max_steps=1500"]
     try:
         for round_number in range(KILLS):
             acknowledged.append(coordinator.submit(*job, "--set", "seed=%d" % round_number))
