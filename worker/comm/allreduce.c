@@ -56,13 +56,12 @@ static syn_status alone_run(syn_comm *comm, void *buffer, size_t count, syn_dtyp
     return SYN_OK;
 }
 
-/* In order of preference: the first that fits is taken. */
+/* In order of preference: the first that fits is taken; the last always does. */
 static const comm_allreduce ways[] = {
     {"alone", is_alone, alone_run},
     {"shared window", comm_window_fits, comm_window_run},
     {"library", always_fits, library_run},
 };
-enum { N_WAYS = sizeof ways / sizeof *ways };
 
 syn_status comm_allreduce_run(syn_comm_work *work)
 {
@@ -73,14 +72,12 @@ syn_status comm_allreduce_run(syn_comm_work *work)
         return SYN_FAIL(SYN_UNIMPLEMENTED,
                         "all-reduce of %s is not supported: f32, f64 and i64 are",
                         syn_dtype_name(dtype));
-    for (int i = 0; i < N_WAYS; i++) {
-        if (!ways[i].fits(comm, work->engine.buffer, work->bytes))
-            continue;
-        work->algorithm = ways[i].name;
-        return ways[i].run(comm, work->engine.buffer, work->engine.count, dtype,
-                           (syn_reduction)work->engine.op);
-    }
-    SYN_BUG_ON(true);
+    const comm_allreduce *way = ways;
+    while (!way->fits(comm, work->engine.buffer, work->bytes))
+        way++; /* the last one always fits */
+    work->algorithm = way->name;
+    return way->run(comm, work->engine.buffer, work->engine.count, dtype,
+                    (syn_reduction)work->engine.op);
 }
 
 void syn_comm_post_allreduce(syn_comm *comm, void *buffer, size_t count, syn_dtype dtype,
