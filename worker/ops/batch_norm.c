@@ -169,9 +169,9 @@ const syn_op syn_op_batch_norm = {
     .infer = batch_norm_infer,
     .forward = batch_norm_forward,
     .backward = batch_norm_backward,
-    SYN_SAMPLES("(4,3,2,2), None, None, None, None, training=true",
-                "(5,3), None, None, (3), (3), training=true",
-                "(2,3,4), None, None, (3), None, training=true, eps=0.1"),
+    SYN_SAMPLES("(4,3,2,2), none, none, none, none, training=true",
+                "(5,3), none, none, (3), (3), training=true",
+                "(2,3,4), none, none, (3), none, training=true, eps=0.1"),
 };
 
 static syn_status batch_norm_backward_infer(syn_op_call *call, syn_meta *metas)

@@ -193,7 +193,7 @@ const syn_op syn_op_conv2d = {
     .flops = conv2d_flops,
     SYN_SAMPLES("(2,3,6,5), (4,3,3,2), (4)", "(2,2,5,5), (3,2,3,3), padding=1",
                 "(2,4,7,7), (6,2,3,3), (6), stride=[2,1], padding=[1,2], groups=2",
-                "(1,2,7,7), (2,1,2,2), dilation=2, groups=2", "(3,6,6), (2,3,1,1), (2), groups=2",
+                "(1,2,7,7), (2,1,2,2), dilation=2, groups=2", "(4,6,6), (2,2,1,1), (2), groups=2",
                 "(1,1,4,4), (1,1,2,2), stride=3"),
 };
 

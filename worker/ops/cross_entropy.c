@@ -114,6 +114,7 @@ const syn_op syn_op_cross_entropy_rows = {
     .infer = rows_infer,
     .forward = rows_forward,
     .backward = rows_backward,
+    SYN_SAMPLES("(3,4), (3)i4", "(6,5), (6)i5, ignore_index=2, label_smoothing=0.1"),
 };
 
 static syn_status rows_backward_infer(syn_op_call *call, syn_meta *metas)
@@ -345,7 +346,9 @@ const syn_op syn_op_cross_entropy = {
              SYN_ARG_OR("label_smoothing", FLOAT, SYN_FALLBACK_FLOAT(0))),
     .dtypes = SYN_DTYPES_REAL,
     .compose = cross_entropy_compose,
-    SYN_SAMPLES("(3,4), (3,4)", "(3,4), (3,4), label_smoothing=0.1"),
+    SYN_SAMPLES("(3,4), (3)i4", "(3,4), (3,4)~", "(3,4), (3,4)~, label_smoothing=0.1",
+                "(2,3,4), (2,4)i3, label_smoothing=0.2", "(3,4), (3)i4, (4)+, reduction='sum'",
+                "(5,3), (5)i3, none, reduction='none'", "(4), ()i4"),
 };
 
 static void nll_loss_compose(syn_op_call *call)
@@ -364,4 +367,5 @@ const syn_op syn_op_nll_loss = {
              SYN_ARG_OR("ignore_index", INT, SYN_FALLBACK_INT(-100))),
     .dtypes = SYN_DTYPES_FLOAT,
     .compose = nll_loss_compose,
+    SYN_SAMPLES("(3,4), (3)i4", "(2,3,4), (2,4)i3, (3)+, reduction='none'"),
 };

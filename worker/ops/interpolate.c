@@ -228,4 +228,7 @@ const syn_op syn_op_interpolate = {
              SYN_ARG_OR("antialias", BOOL, SYN_FALLBACK_BOOL(false))),
     .dtypes = SYN_DTYPES_FLOAT,
     .compose = interpolate_compose,
+    SYN_SAMPLES("(2,3,4,5), size=[7,8]", "(1,2,4,4), scale_factor=2.0, mode='bilinear'",
+                "(2,3,5), size=8, mode='linear', align_corners=true",
+                "(1,2,4,4), size=3, mode='area'"),
 };

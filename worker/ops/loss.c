@@ -122,7 +122,7 @@ const syn_op syn_op_elementwise_loss = {
     .forward = fused_forward,
     .backward = fused_backward,
     SYN_SAMPLES("(3,4), (3,4), kind=0, scale=0.5", "(3,4), (3,4), kind=1, scale=1.0, beta=0.5",
-                "(5), (5), kind=2, scale=0.2", "(2,3), (2,3)+, kind=3, scale=0.5"),
+                "(5), (5)~, kind=2, scale=0.2", "(2,3), (2,3)+, kind=3, scale=0.5"),
 };
 
 static syn_status fused_backward_infer(syn_op_call *call, syn_meta *metas)
@@ -210,8 +210,7 @@ const syn_op syn_op_mse_loss = {
     SYN_ARGS(PAIR_ARGS, REDUCTION_OR_MEAN),
     .dtypes = SYN_DTYPES_FLOAT,
     .compose = mse_loss_compose,
-    SYN_SAMPLES("(3,4), (3,4)", "(3,4), (4), reduction=\"sum\"",
-                "(2,3), (2,3), reduction=\"none\""),
+    SYN_SAMPLES("(3,4), (3,4)", "(3,4), (4), reduction='sum'", "(2,3), (2,3), reduction='none'"),
 };
 
 static syn_tensor *call_loss(const syn_op *op, syn_tensor *x, syn_tensor *target)
@@ -238,7 +237,7 @@ const syn_op syn_op_l1_loss = {
     SYN_ARGS(PAIR_ARGS, REDUCTION_OR_MEAN),
     .dtypes = SYN_DTYPES_REAL,
     .compose = l1_loss_compose,
-    SYN_SAMPLES("(3,4), (3,4)", "(2,3), (2,3), reduction=\"none\""),
+    SYN_SAMPLES("(3,4), (3,4)", "(2,3), (2,3), reduction='none'"),
 };
 
 /* d^2 / 2 for |d| < width and width (|d| - width / 2) beyond. */
@@ -274,8 +273,8 @@ const syn_op syn_op_smooth_l1_loss = {
     SYN_ARGS(PAIR_ARGS, REDUCTION_OR_MEAN, SYN_ARG_OR("beta", FLOAT, SYN_FALLBACK_FLOAT(1))),
     .dtypes = SYN_DTYPES_FLOAT,
     .compose = smooth_l1_loss_compose,
-    SYN_SAMPLES("(3,4), (3,4)", "(3,4), (3,4), reduction=\"sum\", beta=0.5",
-                "(2,3), (2,3), reduction=\"none\""),
+    SYN_SAMPLES("(3,4), (3,4)", "(3,4), (3,4), reduction='sum', beta=0.5",
+                "(2,3), (2,3), reduction='none'"),
 };
 
 syn_tensor *syn_smooth_l1_loss(syn_tensor *x, syn_tensor *target, double beta)
@@ -301,7 +300,7 @@ const syn_op syn_op_huber_loss = {
     SYN_ARGS(PAIR_ARGS, REDUCTION_OR_MEAN, SYN_ARG_OR("delta", FLOAT, SYN_FALLBACK_FLOAT(1))),
     .dtypes = SYN_DTYPES_FLOAT,
     .compose = huber_loss_compose,
-    SYN_SAMPLES("(3,4), (3,4)", "(3,4), (3,4), reduction=\"none\", delta=0.5"),
+    SYN_SAMPLES("(3,4), (3,4)", "(3,4), (3,4), reduction='none', delta=0.5"),
 };
 
 /* ---- binary cross-entropy ---- */
@@ -339,7 +338,7 @@ const syn_op syn_op_binary_cross_entropy_with_logits = {
              REDUCTION_OR_MEAN),
     .dtypes = SYN_DTYPES_FLOAT,
     .compose = bce_with_logits_compose,
-    SYN_SAMPLES("(3,4), (3,4), None, None", "(3,4), (3,4), (4), (4), reduction=\"none\""),
+    SYN_SAMPLES("(3,4), (3,4)~, none, none", "(3,4), (3,4)~, (4)+, (4)+, reduction='none'"),
 };
 
 syn_tensor *syn_bce_with_logits(syn_tensor *x, syn_tensor *target)
@@ -385,8 +384,8 @@ const syn_op syn_op_kl_div = {
              SYN_ARG_OR("log_target", BOOL, SYN_FALLBACK_BOOL(false))),
     .dtypes = SYN_DTYPES_FLOAT,
     .compose = kl_div_compose,
-    SYN_SAMPLES("(3,4), (3,4)+", "(3,4), (3,4)+, reduction=\"batchmean\"",
-                "(3,4), (3,4), reduction=\"sum\", log_target=true"),
+    SYN_SAMPLES("(3,4), (3,4)+", "(3,4), (3,4)+, reduction='batchmean'",
+                "(3,4), (3,4), reduction='sum', log_target=true"),
 };
 
 syn_tensor *syn_kl_div(syn_tensor *input, syn_tensor *target)

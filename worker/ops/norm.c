@@ -196,9 +196,8 @@ const syn_op syn_op_layer_norm = {
     .infer = layer_norm_infer,
     .forward = layer_norm_forward,
     .backward = layer_norm_backward,
-    SYN_SAMPLES("(4,5), normalized_shape=[5]", "(2,3,6), normalized_shape=[6], (6), (6)",
-                "(2,3,4), normalized_shape=[3,4], (3,4), (3,4), eps=0.1",
-                "(3,4), normalized_shape=[4], (4)"),
+    SYN_SAMPLES("(4,5), normalized_shape=[5]", "(2,3,6), [6], (6), (6)",
+                "(2,3,4), [3,4], (3,4), (3,4), eps=0.1", "(3,4), [4], (4)"),
 };
 
 static syn_status layer_norm_backward_infer(syn_op_call *call, syn_meta *metas)
@@ -347,8 +346,7 @@ const syn_op syn_op_group_norm = {
     .infer = group_norm_infer,
     .forward = group_norm_forward,
     .backward = group_norm_backward,
-    SYN_SAMPLES("(2,4,3,3), num_groups=2", "(2,6,5), num_groups=3, (6), (6)",
-                "(3,4), num_groups=1, (4), (4)"),
+    SYN_SAMPLES("(2,4,3,3), num_groups=2", "(2,6,5), 3, (6), (6)", "(3,4), 1, (4), (4)"),
 };
 
 static syn_status group_norm_backward_infer(syn_op_call *call, syn_meta *metas)

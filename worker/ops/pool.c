@@ -117,9 +117,10 @@ const syn_op syn_op_max_pool2d = {
     .infer = max_infer,
     .forward = max_pool2d_forward,
     .backward = max_backward,
-    SYN_SAMPLES("(2,3,6,6), kernel_size=2", "(2,2,7,8), kernel_size=[3,2], stride=[2,1], padding=1",
-                "(3,7,7), kernel_size=2, ceil_mode=true",
-                "(1,2,8,8), kernel_size=3, stride=2, padding=1, dilation=2"),
+    SYN_SAMPLES("(2,3,6,6)d, kernel_size=2",
+                "(2,2,7,8)d, kernel_size=[3,2], stride=[2,1], padding=1",
+                "(3,7,7)d, kernel_size=2, ceil_mode=true",
+                "(1,2,8,8)d, kernel_size=3, stride=2, padding=1, dilation=2"),
 };
 
 /* The kernel's 32-bit places are written into the second half of the 64-bit output, and widened
@@ -152,7 +153,7 @@ const syn_op syn_op_max_pool2d_with_indices = {
     .infer = max_infer,
     .forward = max_pool2d_with_indices_forward,
     .backward = max_backward,
-    SYN_SAMPLES("(2,3,6,6), kernel_size=2", "(3,5,7), kernel_size=3, stride=1, padding=1"),
+    SYN_SAMPLES("(2,3,6,6)d, kernel_size=2", "(3,5,7)d, kernel_size=3, stride=1, padding=1"),
 };
 
 /* The image's extents from the attribute, the output's from the tensor. */
@@ -535,7 +536,7 @@ const syn_op syn_op_max_pool1d = {
     SYN_ARGS(MAX_ARGS),
     .dtypes = SYN_DTYPES_FLOAT,
     .compose = max_pool1d_compose,
-    SYN_SAMPLES("(2,3,6), kernel_size=2", "(2,7), kernel_size=3, stride=2, padding=1"),
+    SYN_SAMPLES("(2,3,6)d, kernel_size=2", "(2,7)d, kernel_size=3, stride=2, padding=1"),
 };
 
 static void avg_pool1d_compose(syn_op_call *call)

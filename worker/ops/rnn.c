@@ -98,7 +98,7 @@ const syn_op syn_op_lstm = {
     .forward = lstm_forward,
     .backward = lstm_backward,
     .flops = lstm_flops,
-    SYN_SAMPLES("(2,3,4), (8,4), (8,2), (8), (8)", "(1,4,2), (12,2), (12,3), None, None"),
+    SYN_SAMPLES("(2,3,4), (8,4), (8,2), (8), (8)", "(1,4,2), (12,2), (12,3), none, none"),
 };
 
 static syn_status lstm_backward_infer(syn_op_call *call, syn_meta *metas)
