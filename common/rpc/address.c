@@ -162,14 +162,16 @@ static syn_status bind_tcp(const syn_address *address, const struct addrinfo *in
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_storage bound = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } bound = {.in6.sin6_port = 0};
     socklen_t length = sizeof bound;
 
-    if (getsockname(fd, (struct sockaddr *)&bound, &length) != 0)
+    if (getsockname(fd, &bound.any, &length) != 0)
         return 0;
-    if (bound.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)&bound)->sin6_port);
-    return ntohs(((struct sockaddr_in *)&bound)->sin_port);
+    return ntohs(bound.any.sa_family == AF_INET6 ? bound.in6.sin6_port : bound.in.sin_port);
 }
 
 static syn_status listen_tcp(const syn_address *address, syn_socket *socket_out)
@@ -192,6 +194,8 @@ static syn_status listen_tcp(const syn_address *address, syn_socket *socket_out)
         if (!chosen || (i->ai_family == AF_INET && chosen->ai_family != AF_INET))
             chosen = i;
     }
+    if (!chosen)
+        status = refuse(address, SYN_INVALID_ARGUMENT, "the name has no address");
     if (status == SYN_OK)
         status = bind_tcp(address, chosen, &socket_out->fd);
     freeaddrinfo(found);

@@ -271,7 +271,10 @@ static void on_looked_up(uv_getaddrinfo_t *request, int error, struct addrinfo *
         for (const struct addrinfo *i = found; i; i = i->ai_next)
             if (i->ai_family == AF_INET && chosen->ai_family != AF_INET)
                 chosen = i;
-        connect_socket(conn, chosen->ai_addr, chosen->ai_addrlen);
+        if (chosen)
+            connect_socket(conn, chosen->ai_addr, chosen->ai_addrlen);
+        else
+            syn_conn_close(&conn->conn, SYN_UNAVAILABLE, "the name has no address");
     }
     uv_freeaddrinfo(found);
     syn_io_tasks_run(io);

@@ -11,8 +11,7 @@
 #include <unistd.h>
 
 enum {
-    MAX_BACKLOG = 10000, /* frames queued for a peer that sends but does not read */
-    MAX_ROUNDS = 16,     /* buffers moved in one go, so that others get their turn */
+    MAX_ROUNDS = 16, /* buffers moved in one go, so that others get their turn */
     MAX_STRIKES = 1,
 };
 static const uint64_t strike_ns = UINT64_C(1000000000);
@@ -254,7 +253,8 @@ static void take_bytes(syn_conn *conn, size_t n)
         syn_session_receive(conn->session, conn->io->in, n, syn_clock_monotonic_ns());
 
     note_activity(conn);
-    if (status == SYN_OK && syn_session_backlog(conn->session) > MAX_BACKLOG)
+    if (status == SYN_OK && conn->max_backlog &&
+        syn_session_backlog(conn->session) > conn->max_backlog)
         status = SYN_FAIL(SYN_UNAVAILABLE, "the peer sends and does not read");
     if (status == SYN_OK) {
         syn_conn_flush(conn);

@@ -22,7 +22,8 @@ struct syn_conn {
     size_t unwritten_at, unwritten_size;
     uint64_t handshake_ns, keepalive_ns, keepalive_timeout_ns;
     uint64_t pinged_ns, active_ns;
-    bool pings_idle; /* also while no call is open */
+    bool pings_idle;    /* also while no call is open */
+    size_t max_backlog; /* frames queued for a peer that sends but does not read; 0: any number */
     bool is_connected, is_closing;
     int strikes;
     /* The handle is closed and the session gone: frees the memory. */

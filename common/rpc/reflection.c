@@ -300,65 +300,78 @@ static syn_status collect_files(syn_reflection *r, file *start, file_list *list)
     return SYN_OK;
 }
 
-static void reply_error(syn_rpc_call *call, reflection_response *response, syn_status code,
+/* The answer to `request` without its body. */
+static reflection_response answer_to(const reflection_request *request)
+{
+    reflection_response response = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
+
+    response.valid_host = request->host;
+    response.original_request = (reflection_request *)request;
+    return response;
+}
+
+static void reply_error(syn_rpc_call *call, const reflection_request *request, syn_status code,
                         const char *text)
 {
     Grpc__Reflection__V1__ErrorResponse error = GRPC__REFLECTION__V1__ERROR_RESPONSE__INIT;
+    reflection_response response = answer_to(request);
 
     error.error_code = (int32_t)code;
     error.error_message = (char *)text;
-    response->message_response_case =
+    response.message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
-    response->error_response = &error;
-    (void)syn_rpc_call_send(call, &response->base);
+    response.error_response = &error;
+    (void)syn_rpc_call_send(call, &response.base); /* a failure ends the call */
 }
 
-static void reply_file(syn_rpc_call *call, reflection_response *response, syn_reflection *r,
+static void reply_file(syn_rpc_call *call, const reflection_request *request, syn_reflection *r,
                        file *found)
 {
     Grpc__Reflection__V1__FileDescriptorResponse files =
         GRPC__REFLECTION__V1__FILE_DESCRIPTOR_RESPONSE__INIT;
+    reflection_response response = answer_to(request);
     file_list list;
 
     if (!found) {
-        reply_error(call, response, SYN_NOT_FOUND, "the server does not know this");
+        reply_error(call, request, SYN_NOT_FOUND, "the server does not know this");
         return;
     }
     if (collect_files(r, found, &list) != SYN_OK) {
-        reply_error(call, response, SYN_INTERNAL, syn_error_message());
+        reply_error(call, request, SYN_INTERNAL, syn_error_message());
         return;
     }
     files.n_file_descriptor_proto = list.n;
     files.file_descriptor_proto = list.items;
-    response->message_response_case =
+    response.message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
-    response->file_descriptor_response = &files;
-    (void)syn_rpc_call_send(call, &response->base);
+    response.file_descriptor_response = &files;
+    (void)syn_rpc_call_send(call, &response.base);
 }
 
-static void reply_services(syn_rpc_call *call, reflection_response *response, syn_reflection *r)
+static void reply_services(syn_rpc_call *call, const reflection_request *request, syn_reflection *r)
 {
     Grpc__Reflection__V1__ListServiceResponse list =
         GRPC__REFLECTION__V1__LIST_SERVICE_RESPONSE__INIT;
-    Grpc__Reflection__V1__ServiceResponse *items =
-        syn_calloc(r->services.n, sizeof(Grpc__Reflection__V1__ServiceResponse));
+    reflection_response response = answer_to(request);
+    Grpc__Reflection__V1__ServiceResponse *items = syn_calloc(r->services.n, sizeof *items);
     Grpc__Reflection__V1__ServiceResponse **pointers = syn_calloc(r->services.n, sizeof *pointers);
 
     if (!items || !pointers) {
-        reply_error(call, response, SYN_RESOURCE_EXHAUSTED, "the server is out of memory");
-    } else {
-        for (size_t i = 0; i < r->services.n; i++) {
-            grpc__reflection__v1__service_response__init(&items[i]);
-            items[i].name = (char *)r->services.items[i];
-            pointers[i] = &items[i];
-        }
-        list.n_service = r->services.n;
-        list.service = pointers;
-        response->message_response_case =
-            GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
-        response->list_services_response = &list;
-        (void)syn_rpc_call_send(call, &response->base);
+        reply_error(call, request, SYN_RESOURCE_EXHAUSTED, "the server is out of memory");
+        goto out;
     }
+    for (size_t i = 0; i < r->services.n; i++) {
+        grpc__reflection__v1__service_response__init(&items[i]);
+        items[i].name = (char *)r->services.items[i];
+        pointers[i] = &items[i];
+    }
+    list.n_service = r->services.n;
+    list.service = pointers;
+    response.message_response_case =
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
+    response.list_services_response = &list;
+    (void)syn_rpc_call_send(call, &response.base);
+out:
     syn_free(items);
     syn_free(pointers);
 }
@@ -371,50 +384,49 @@ static file *file_of_symbol(syn_reflection *r, const char *name)
     return NULL;
 }
 
-static void reply_extension_numbers(syn_rpc_call *call, reflection_response *response,
-                                    syn_reflection *r, char *type)
+static void reply_extension_numbers(syn_rpc_call *call, const reflection_request *request,
+                                    syn_reflection *r)
 {
     Grpc__Reflection__V1__ExtensionNumberResponse numbers =
         GRPC__REFLECTION__V1__EXTENSION_NUMBER_RESPONSE__INIT;
+    reflection_response response = answer_to(request);
 
-    if (!file_of_symbol(r, type)) {
-        reply_error(call, response, SYN_NOT_FOUND, "the server does not know this type");
+    if (!file_of_symbol(r, request->all_extension_numbers_of_type)) {
+        reply_error(call, request, SYN_NOT_FOUND, "the server does not know this type");
         return;
     }
-    numbers.base_type_name = type; /* proto3 messages have no extensions: the list is empty */
-    response->message_response_case =
+    /* proto3 messages have no extensions: the list is empty */
+    numbers.base_type_name = request->all_extension_numbers_of_type;
+    response.message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ALL_EXTENSION_NUMBERS_RESPONSE;
-    response->all_extension_numbers_response = &numbers;
-    (void)syn_rpc_call_send(call, &response->base);
+    response.all_extension_numbers_response = &numbers;
+    (void)syn_rpc_call_send(call, &response.base);
 }
 
 static void on_request(syn_rpc_call *call, const ProtobufCMessage *message, void *user)
 {
-    reflection_request *request = (reflection_request *)message;
-    reflection_response response = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
+    const reflection_request *request = (const reflection_request *)message;
     syn_reflection *r = user;
 
-    response.valid_host = request->host;
-    response.original_request = request;
     switch (request->message_request_case) {
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME:
-        reply_file(call, &response, r,
+        reply_file(call, request, r,
                    find_file(r, request->file_by_filename, strlen(request->file_by_filename)));
         break;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:
-        reply_file(call, &response, r, file_of_symbol(r, request->file_containing_symbol));
+        reply_file(call, request, r, file_of_symbol(r, request->file_containing_symbol));
         break;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION:
-        reply_error(call, &response, SYN_NOT_FOUND, "the server has no extensions");
+        reply_error(call, request, SYN_NOT_FOUND, "the server has no extensions");
         break;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE:
-        reply_extension_numbers(call, &response, r, request->all_extension_numbers_of_type);
+        reply_extension_numbers(call, request, r);
         break;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES:
-        reply_services(call, &response, r);
+        reply_services(call, request, r);
         break;
     default:
-        reply_error(call, &response, SYN_INVALID_ARGUMENT, "the request asks nothing");
+        reply_error(call, request, SYN_INVALID_ARGUMENT, "the request asks nothing");
         break;
     }
 }

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPTS_AT_ONCE = 64 };
+enum { ACCEPTS_AT_ONCE = 64, MAX_BACKLOG = 10000 };
 static const uint64_t ms_ns = 1000000, accept_pause_ms = 100, warn_pause_ms = 60000;
 
 extern const unsigned char syn_proto_descriptors[];
@@ -221,6 +221,7 @@ static void conn_open(syn_rpc_server *server, int fd, bool is_unix)
     conn->server = server;
     conn->conn.on_closed = on_conn_closed;
     conn->conn.pings_idle = true;
+    conn->conn.max_backlog = MAX_BACKLOG;
     conn->conn.handshake_ns = server->options.handshake_timeout_ms * ms_ns;
     conn->conn.keepalive_ns = server->options.keepalive_ms * ms_ns;
     conn->conn.keepalive_timeout_ns = server->options.keepalive_timeout_ms * ms_ns;

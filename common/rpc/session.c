@@ -16,6 +16,7 @@ enum {
     RESETS_PER_S = 100,    /* and for ever */
     OWN_RESET_TOKENS = 50, /* a reset that the peer made us send weighs as many frames */
     MAX_CONTINUATIONS = 8,
+    MAX_SENT_HEADER_BYTES = 64 * 1024,
     MAX_SETTINGS = 32,
 };
 
@@ -113,7 +114,11 @@ static void charge(syn_session *session, double tokens)
 static int on_begin_frame(nghttp2_session *h2, const nghttp2_frame_hd *hd, void *user)
 {
     (void)h2;
-    if (hd->type != NGHTTP2_HEADERS && (hd->type != NGHTTP2_DATA || hd->length == 0))
+    bool is_work =
+        hd->type == NGHTTP2_HEADERS || /* bounded by streams and windows */
+        (hd->type == NGHTTP2_DATA && (hd->length > 0 || (hd->flags & NGHTTP2_FLAG_END_STREAM)));
+
+    if (!is_work)
         charge(user, 1);
     return 0;
 }
@@ -458,7 +463,7 @@ static syn_status make_h2(syn_session *session)
         nghttp2_option_set_max_settings(option, MAX_SETTINGS);
         nghttp2_option_set_stream_reset_rate_limit(option, RESET_BURST, RESETS_PER_S);
         nghttp2_option_set_max_continuations(option, MAX_CONTINUATIONS);
-        nghttp2_option_set_max_send_header_block_length(option, 64 * 1024);
+        nghttp2_option_set_max_send_header_block_length(option, MAX_SENT_HEADER_BYTES);
         error =
             session->options.is_server
                 ? nghttp2_session_server_new3(&session->h2, callbacks, session, option, &memory)
