@@ -49,7 +49,9 @@ static void storage_unref(syn_storage *storage)
 {
     if (atomic_fetch_sub_explicit(&storage->refs, 1, memory_order_acq_rel) != 1)
         return;
-    if (storage->data == (char *)storage + STORAGE_HEADER) {
+    /* A block of its own, or foreign memory, may happen to follow the header. */
+    if (storage->data == (char *)storage + STORAGE_HEADER && storage->size_bytes <= INLINE_BYTES &&
+        !storage->release) {
         syn_block_free(storage, STORAGE_HEADER + storage->size_bytes);
         return;
     }
