@@ -63,6 +63,8 @@ static void close_next(void *user)
             syn_rpc_server_close(c->server, close_next, c);
             return;
         case 2:
+            if (c->jobs)
+                syn_jobs_halt(c->jobs);
             if (!c->store)
                 break;
             syn_store_close(c->store, close_next, c);

@@ -164,6 +164,8 @@ static void escalate(syn_job *job)
     (void)snprintf(why, sizeof why, "its ranks did not let go of job %s", job->id);
     if (pool)
         syn_jobs_remove_pool(job->jobs, pool, why);
+    else
+        attempt->pool_is_gone = true; /* it never came back after a restart of the coordinator */
 }
 
 static bool has_sessions(const syn_attempt *attempt)

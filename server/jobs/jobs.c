@@ -219,7 +219,7 @@ static void on_kick(uv_timer_t *timer)
 
 void syn_jobs_kick(syn_jobs *jobs)
 {
-    if (jobs->has_timers && !uv_is_active((uv_handle_t *)&jobs->kick_timer) &&
+    if (jobs->has_timers && !jobs->is_broken && !uv_is_active((uv_handle_t *)&jobs->kick_timer) &&
         !uv_is_closing((uv_handle_t *)&jobs->kick_timer))
         (void)uv_timer_start(&jobs->kick_timer, on_kick, 0, 0);
 }
@@ -256,6 +256,15 @@ void syn_jobs_stop(syn_jobs *jobs, void (*done)(void *user), void *user)
             syn_jobs_cancel(jobs, jobs->open.items[i]->id, "the coordinator is ending",
                             ignore_reply, NULL);
     syn_jobs_kick(jobs);
+}
+
+void syn_jobs_halt(syn_jobs *jobs)
+{
+    jobs->is_broken = true;
+    if (!jobs->has_timers)
+        return;
+    (void)uv_timer_stop(&jobs->poll_timer);
+    (void)uv_timer_stop(&jobs->kick_timer);
 }
 
 static void on_timer_closed(uv_handle_t *handle)

@@ -92,6 +92,8 @@ syn_status syn_jobs_start(syn_jobs *jobs, const char *address);
 /* No job is started any more. A private coordinator cancels what runs; `done` is called when
  * nothing runs (at once for one that is not private: its jobs go on without it). */
 void syn_jobs_stop(syn_jobs *jobs, void (*done)(void *user), void *user);
+/* From now on no job is touched: the store may be closed. */
+void syn_jobs_halt(syn_jobs *jobs);
 /* Closes the timers, frees everything; `done` (may be NULL) is called from the loop. The store must
  * be closed before. Accepts NULL. */
 void syn_jobs_close(syn_jobs *jobs, void (*done)(void *user), void *user);

@@ -188,6 +188,7 @@ static inline void house_close(house *h)
     syn_rpc_server_close(h->server, count_down, &n);
     while (n)
         house_turn(h);
+    syn_jobs_halt(h->jobs);
     n = 1;
     syn_store_close(h->store, count_down, &n);
     while (n)
