@@ -95,6 +95,14 @@ static void drop_lists_upwards(syn_module *module)
     }
 }
 
+static void drop_lists_downwards(syn_module *module)
+{
+    drop_list(&module->parameter_list);
+    drop_list(&module->buffer_list);
+    for (size_t i = 0; i < module->children.n; i++)
+        drop_lists_downwards(module->children.items[i].module);
+}
+
 static bool has_name(const syn_module *module, const char *name)
 {
     for (size_t i = 0; i < module->parameters.n; i++)
@@ -393,8 +401,8 @@ syn_status syn_module_to(syn_module *module, syn_dtype dtype)
     syn_status status = convert_list(module, syn_module_parameters(module), dtype);
     if (status == SYN_OK)
         status = convert_list(module, syn_module_buffers(module), dtype);
-    for (syn_module *m = module; m; m = m->parent)
-        drop_lists_upwards(m);
+    drop_lists_upwards(module);
+    drop_lists_downwards(module);
     return status;
 }
 
