@@ -43,6 +43,9 @@
     X(relu_backward)                    \
     X(silu_backward)                    \
     X(softplus_backward)                \
+    /* gelu.c */                        \
+    X(gelu)                             \
+    X(gelu_backward)                    \
     /* unary_scalar.c */                \
     X(leaky_relu)                       \
     X(leaky_relu_backward)              \
