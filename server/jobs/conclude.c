@@ -117,6 +117,7 @@ static void requeue_or_fail(syn_job *job)
     record->progress.step =
         resume_step; /* else an early end of the next attempt would count at the old step */
     record->progress.samples_per_s = 0;
+    record->progress.eta_s = -1;
     delay_retry(job);
 }
 

@@ -252,6 +252,10 @@ static void check_time_limit(syn_job *job, uint64_t now)
                      (unsigned long long)syn_attempt_step(job));
 }
 
+/* Connected and mute for so many times as long as a rank without connection may be: stopped, not
+ * merely away. */
+enum { MUTE_FACTOR = 3 };
+
 /* A rank of a living launch that nobody hears of any more. */
 static void check_contact(syn_job *job, uint64_t now)
 {
@@ -264,19 +268,17 @@ static void check_contact(syn_job *job, uint64_t now)
                             attempt->n_ranks, job->jobs->options.start_timeout_ms / 1000);
         return;
     }
-    for (uint32_t r = 0; r < attempt->n_ranks; r++) {
+    for (uint32_t r = 0; r < attempt->n_ranks && job->record.state != SYN_JOB_RECOVERING; r++) {
         const syn_worker *worker = attempt->ranks[r].worker;
         uint64_t since = worker ? worker->contact_ns : attempt->watched_ns;
+        uint64_t limit = worker && worker->session ? MUTE_FACTOR * lost : lost;
         syn_job_check_idle_rank(job, r, now);
-        if (job->record.state == SYN_JOB_RECOVERING)
-            return;
-        if (attempt->ranks[r].outcome != SYN_JOB_UNSPECIFIED || (worker && worker->session) ||
-            now < since || now - since <= lost)
+        if (attempt->ranks[r].outcome != SYN_JOB_UNSPECIFIED || now < since || now - since <= limit)
             continue;
-        syn_job_give_up(job, SYN_REASON_NODE_LOST, "rank %u%s%s%s has not been heard of for %u s",
-                        r, worker ? " (" : "", worker ? worker->host : "", worker ? ")" : "",
-                        job->jobs->options.lost_ms / 1000);
-        return;
+        char duration[32];
+        syn_job_give_up(job, SYN_REASON_NODE_LOST, "rank %u%s%s%s has not been heard of for %s", r,
+                        worker ? " (" : "", worker ? worker->host : "", worker ? ")" : "",
+                        syn_format_duration(duration, (double)(now - since) * 1e-9));
     }
 }
 
