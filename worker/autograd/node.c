@@ -192,6 +192,11 @@ static bool saves_input(const syn_op_call *call, int i)
     return false;
 }
 
+bool syn_tape_saves_target(const syn_op_call *call)
+{
+    return saves_input(call, 0);
+}
+
 /* Shape and dtype. What outlives the graph anyway, as leaves do, serves as its own. */
 static syn_tensor *shape_only(syn_tensor *tensor, bool is_target)
 {
@@ -200,7 +205,7 @@ static syn_tensor *shape_only(syn_tensor *tensor, bool is_target)
     return syn_tensor_new_meta((syn_dtype)tensor->dtype, tensor->ndim, tensor->dims);
 }
 
-static syn_status save_inputs(syn_node *node, const syn_op_call *call)
+static syn_status save_inputs(syn_node *node, const syn_op_call *call, syn_tensor *before)
 {
     bool is_in_place = call->op->flags & SYN_OP_IN_PLACE;
     for (int i = 0; i < call->n_inputs; i++) {
@@ -211,12 +216,10 @@ static syn_status save_inputs(syn_node *node, const syn_op_call *call)
         bool is_target = is_in_place && i == 0;
         if (!saves_input(call, i)) {
             node->inputs[i] = shape_only(input, is_target);
-        } else if (is_target) { /* an alias, else the node would hold itself; as it was before */
-            node->inputs[i] = syn_tensor_alias(input);
-            node->versions[i] = syn_tensor_version(input) - 1;
         } else {
-            node->inputs[i] = syn_tensor_ref(input);
-            node->versions[i] = syn_tensor_version(input);
+            syn_tensor *saved = is_target ? before : input;
+            node->inputs[i] = syn_tensor_ref(saved);
+            node->versions[i] = syn_tensor_version(saved);
         }
         if (!node->inputs[i])
             return SYN_RESOURCE_EXHAUSTED;
@@ -259,7 +262,7 @@ static syn_status make_edges(syn_node *node, const syn_op_call *call)
     return SYN_OK;
 }
 
-syn_status syn_tape_record(const syn_op_call *call)
+syn_status syn_tape_record(const syn_op_call *call, syn_tensor *before)
 {
     syn_node *node =
         node_new(call->op, call->n_inputs, call->n_outputs, call->attrs, call->n_attrs);
@@ -267,7 +270,7 @@ syn_status syn_tape_record(const syn_op_call *call)
     if (status == SYN_OK)
         status = make_edges(node, call);
     if (status == SYN_OK)
-        status = save_inputs(node, call);
+        status = save_inputs(node, call, before);
     if (status == SYN_OK)
         status = save_outputs(node, call);
     if (status != SYN_OK) {

@@ -55,8 +55,11 @@ typedef struct syn_leaf {
 
 /* Whether this call has to be recorded: gradients are on, and an input requires one. */
 bool syn_tape_wants(const syn_op_call *call);
-/* Records the call; its floating outputs then require gradients. */
-syn_status syn_tape_record(const syn_op_call *call);
+/* Whether backward needs the values that an operator in place overwrites. */
+bool syn_tape_saves_target(const syn_op_call *call);
+/* Records the call; its floating outputs then require gradients. `before`: what the target held, if
+ * that is needed. */
+syn_status syn_tape_record(const syn_op_call *call, syn_tensor *before);
 
 syn_node *syn_node_ref(syn_node *node);
 /* Without recursion, however long the chain behind it. */

@@ -219,8 +219,13 @@ static syn_status run(syn_op_call *call)
         metas = many_metas;
     SYN_TRY(op->infer(call, metas));
     bool is_recorded = syn_tape_wants(call);
-    if (op->flags & SYN_OP_IN_PLACE)
+    syn_tensor *before = NULL;
+    if (op->flags & SYN_OP_IN_PLACE) {
         SYN_TRY(check_target(call, target_room, is_recorded));
+        if (is_recorded && syn_tape_saves_target(call) &&
+            !(before = syn_clone(call->inputs[0])))
+            return syn_error_status();
+    }
     for (int i = 0; i < call->n_outputs; i++)
         call->outputs[i] = NULL;
     syn_status status = make_outputs(call, metas);
@@ -229,7 +234,7 @@ static syn_status run(syn_op_call *call)
     if (status == SYN_OK && op->flags & SYN_OP_IN_PLACE)
         syn_tensor_bump_version(call->outputs[0], op->name);
     if (status == SYN_OK && is_recorded)
-        status = syn_tape_record(call);
+        status = syn_tape_record(call, before);
     if (status != SYN_OK)
         drop_outputs(call);
     return status;

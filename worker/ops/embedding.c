@@ -77,8 +77,12 @@ static syn_status embedding_backward_infer(syn_op_call *call, syn_meta *metas)
 {
     const syn_tensor *grad = call->inputs[0];
     int64_t dims[2] = {call->attrs[0].i, grad->ndim ? grad->dims[grad->ndim - 1] : 0};
-    if (grad->ndim != call->inputs[1]->ndim + 1)
-        return SYN_OP_FAIL(call, "the gradient has to have one axis more than the index");
+    const syn_tensor *index = call->inputs[1];
+    bool is_same = grad->ndim == index->ndim + 1;
+    for (int d = 0; is_same && d < index->ndim; d++)
+        is_same = grad->dims[d] == index->dims[d];
+    if (!is_same)
+        return SYN_OP_FAIL(call, "the gradient has to have the index's axes and one more");
     syn_meta_set(&metas[0], (syn_dtype)grad->dtype, 2, dims);
     return SYN_OK;
 }

@@ -176,7 +176,7 @@ static syn_status matmul_forward(syn_op_call *call)
 /* (rows, columns) of all leading axes together. */
 static syn_tensor *as_matrix(syn_tensor *x)
 {
-    return x->ndim == 2 ? x : syn_reshape(x, SYN_SHAPE(-1, x->dims[x->ndim - 1]));
+    return !x || x->ndim == 2 ? x : syn_reshape(x, SYN_SHAPE(-1, x->dims[x->ndim - 1]));
 }
 
 static syn_tensor *transposed(syn_tensor *x)

@@ -89,7 +89,7 @@ const syn_op syn_op_dropout_with_key = {
 static void dropout_compose(syn_op_call *call)
 {
     double p = syn_value_number(&call->attrs[0]);
-    if (!call->attrs[1].i) {
+    if (!call->attrs[1].i || p == 0) {
         call->outputs[0] = call->inputs[0];
         return;
     }

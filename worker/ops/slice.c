@@ -145,26 +145,60 @@ syn_tensor *syn_select(syn_tensor *x, int dim, int64_t index)
 
 /* ---- Backward: zeros of the input's shape, with the gradient in its part ---- */
 
-static syn_status part_infer(syn_op_call *call, syn_meta *metas)
+/* What the part of a dense whole of these extents looks like. */
+static syn_status part_of(const syn_op_call *call, bool is_select, syn_meta *part)
 {
     const syn_value *sizes = &call->attrs[0];
-    syn_meta_set(&metas[0], (syn_dtype)call->inputs[0]->dtype, sizes->n, sizes->ints);
+    syn_tensor whole = {.ndim = (unsigned char)sizes->n, .dtype = call->inputs[0]->dtype};
+    int64_t stride = 1;
+    span s;
+    SYN_TRY(syn_shape_check(sizes->n, sizes->ints, (syn_dtype)whole.dtype, &whole.numel));
+    for (int d = sizes->n - 1; d >= 0; d--) {
+        whole.dims[d] = sizes->ints[d];
+        whole.strides[d] = stride;
+        stride *= sizes->ints[d] ? sizes->ints[d] : 1;
+    }
+    if (is_select)
+        SYN_TRY(place_of(call, &whole, call->attrs + 1, &s));
+    else
+        SYN_TRY(span_of(call, &whole, call->attrs + 1, &s));
+    slice_meta(&whole, &s, part);
+    if (is_select)
+        drop_axis(part, s.dim);
     return SYN_OK;
+}
+
+static syn_status part_infer(syn_op_call *call, bool is_select, syn_meta *metas)
+{
+    const syn_value *sizes = &call->attrs[0];
+    const syn_tensor *grad = call->inputs[0];
+    syn_meta part;
+    SYN_TRY(part_of(call, is_select, &part));
+    bool is_same = grad->ndim == part.shape.ndim;
+    for (int d = 0; is_same && d < grad->ndim; d++)
+        is_same = grad->dims[d] == part.shape.dims[d];
+    if (!is_same)
+        return SYN_OP_FAIL(call, "the gradient does not have the shape of the part");
+    syn_meta_set(&metas[0], (syn_dtype)grad->dtype, sizes->n, sizes->ints);
+    return SYN_OK;
+}
+
+static syn_status slice_backward_infer(syn_op_call *call, syn_meta *metas)
+{
+    return part_infer(call, false, metas);
+}
+
+static syn_status select_backward_infer(syn_op_call *call, syn_meta *metas)
+{
+    return part_infer(call, true, metas);
 }
 
 static syn_status put_part(syn_op_call *call, bool is_select)
 {
     syn_tensor *whole = call->outputs[0];
-    span s;
     syn_meta meta;
     syn_strided it;
-    if (is_select)
-        SYN_TRY(place_of(call, whole, call->attrs + 1, &s));
-    else
-        SYN_TRY(span_of(call, whole, call->attrs + 1, &s));
-    slice_meta(whole, &s, &meta);
-    if (is_select)
-        drop_axis(&meta, s.dim);
+    SYN_TRY(part_of(call, is_select, &meta));
     memset(whole->data, 0, (size_t)whole->numel * syn_dtype_size((syn_dtype)whole->dtype));
     syn_tensor *part =
         syn_tensor_view_of(whole, meta.shape.ndim, meta.shape.dims, meta.strides, meta.offset);
@@ -193,7 +227,7 @@ const syn_op syn_op_slice_backward = {
     SYN_ARGS(SYN_TENSOR("grad_output"), SYN_ARG("input_sizes", INTS), SPAN_ARGS),
     .flags = SYN_OP_INTERNAL,
     .dtypes = SYN_DTYPES_FLOAT,
-    .infer = part_infer,
+    .infer = slice_backward_infer,
     .forward = slice_backward_forward,
     .backward = slice_backward_backward,
     SYN_SAMPLES("(3,3), [5,3], 0, 1, 4", "(2,3), [2,5], 1, 0, 5, 2"),
@@ -216,7 +250,7 @@ const syn_op syn_op_select_backward = {
              SYN_ARG("index", INT)),
     .flags = SYN_OP_INTERNAL,
     .dtypes = SYN_DTYPES_FLOAT,
-    .infer = part_infer,
+    .infer = select_backward_infer,
     .forward = select_backward_forward,
     .backward = select_backward_backward,
     SYN_SAMPLES("(3), [2,3], 0, 1"),

@@ -104,7 +104,7 @@ static syn_status softmax_backward_forward(syn_op_call *call)
 
 static syn_tensor *sum_along(syn_tensor *x, const syn_value *dim)
 {
-    int axis = axis_of(dim->i, x);
+    int axis = x ? axis_of(dim->i, x) : 0;
     return x && x->ndim ? syn_sum_dims(x, &axis, 1, true) : x;
 }
 

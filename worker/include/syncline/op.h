@@ -273,7 +273,7 @@ typedef struct syn_named_value {
 } syn_named_value;
 /* Calls by name: syn_call_named("sum", (syn_named_value[]){{NULL, SYN_TENSOR_OF(x)}, {"dim",
  * SYN_INT_OF(0)}}, 2, &out). Unknown names, missing and surplus arguments and wrong kinds are
- * refused by name. An INT is taken for INTS, FLOAT or BOOL. */
+ * refused by name. An INT is taken for INTS, FLOAT or BOOL, a number for FLOATS. */
 bool syn_call_named(const char *op, const syn_named_value *args, int n_args, syn_outputs *outputs);
 
 /* Sees every operator call of this thread after it succeeded (capture, profiling); NULL removes it.
