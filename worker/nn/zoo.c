@@ -114,16 +114,9 @@ enum { WTE, WPE, BLOCKS, LN_F };
 static syn_tensor *gpt_attention_forward(syn_module *self, void *state, syn_tensor *x)
 {
     const syn_gpt_options *options = state;
-    int64_t b = syn_tensor_size(x, 0), t = syn_tensor_size(x, 1), width = options->width;
-    int64_t heads = options->n_heads;
-    syn_tensor *qkv = run(self, C_ATTN, x), *part[3];
 
-    for (int i = 0; i < 3; i++) {
-        part[i] = syn_slice(qkv, 2, i * width, (i + 1) * width, 1);
-        part[i] = syn_transpose(syn_reshape(part[i], SYN_SHAPE(b, t, heads, width / heads)), 1, 2);
-    }
-    x = syn_attention(part[0], part[1], part[2], true, options->dropout, self->is_training);
-    x = syn_reshape(syn_transpose(x, 1, 2), SYN_SHAPE(b, t, width));
+    x = syn_attention_packed(run(self, C_ATTN, x), options->n_heads, true, options->dropout,
+                             self->is_training);
     return syn_dropout(run(self, C_PROJ, x), options->dropout, self->is_training);
 }
 
