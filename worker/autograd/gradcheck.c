@@ -62,7 +62,7 @@ static syn_status evaluate(check *c, double *value_out)
 /* One element of one input moved to both sides. */
 static syn_status check_element(check *c, int input, int64_t element, double analytic)
 {
-    double *at = (double *)c->inputs[input]->data + element, here = *at, above, below;
+    double *at = (double *)c->inputs[input]->data + element, here = *at, above = NAN, below = NAN;
     *at = here + STEP;
     syn_status status = evaluate(c, &above);
     *at = here - STEP;
