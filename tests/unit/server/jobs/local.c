@@ -513,6 +513,30 @@ static void a_silent_rank_of_a_living_launch_is_given_up(void **state)
     house_close(h);
 }
 
+static void a_hang_is_named_while_the_job_runs(void **state)
+{
+    house *h = *state;
+    rank ranks[2];
+    char job_id[32];
+    h->stall_ms = 30;
+    house_open(h);
+    run_job(h, 2, 0, job_id, ranks);
+    rank_report(&ranks[0], job_id, 1, 6, SYN_PHASE_COMMUNICATE);
+    rank_report(&ranks[1], job_id, 1, 6, SYN_PHASE_DATA_READ);
+
+    while (house_job(h, job_id)->reason != SYN_REASON_STALLED)
+        house_turn(h);
+
+    assert_int_equal(house_job(h, job_id)->state, SYN_JOB_RUNNING);
+    assert_non_null(strstr(house_job(h, job_id)->reason_text, "rank 1 (node1, pid 4001)"));
+    assert_int_equal(syn_jobs_get_stats(h->jobs)->stalls, 1);
+    rank_report(&ranks[1], job_id, 1, 7, SYN_PHASE_FORWARD);
+    while (house_job(h, job_id)->reason != SYN_REASON_NONE)
+        house_turn(h);
+    ranks_vanish(ranks, 2);
+    house_close(h);
+}
+
 static void a_full_disk_refuses_submissions_and_harms_nothing(void **state)
 {
     house *h = *state;
@@ -563,6 +587,7 @@ int main(void)
         TEST(the_time_limit_ends_the_job),
         TEST(a_rank_of_a_stale_epoch_is_refused),
         TEST(a_silent_rank_of_a_living_launch_is_given_up),
+        TEST(a_hang_is_named_while_the_job_runs),
         TEST(a_full_disk_refuses_submissions_and_harms_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
