@@ -4,14 +4,12 @@
 #include "worker/kernels/attention.h"
 #include "common/base/mem.h"
 #include "worker/kernels/backend.h"
+#include "worker/kernels/cpu/gemm.h"
 #include "worker/kernels/cpu/vec_math.h"
 #include "worker/kernels/workspace.h"
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
-#define GEMM_f32 cblas_sgemm
-#define GEMM_f64 cblas_dgemm
 #define SYN_BODY "worker/kernels/cpu/attention.c"
 #include "worker/kernels/each_real.h"
 
@@ -23,7 +21,6 @@ const syn_attention_kernels syn_attention_cpu[] = {TABLE(f32), TABLE(f64)};
 
 #else
 
-#define GEMM    KERNEL(GEMM)
 #define VEC_EXP KERNEL(syn_vec_exp)
 
 /* A matrix of one head: its first element, the step between its rows, and whether a product takes
@@ -31,19 +28,18 @@ const syn_attention_kernels syn_attention_cpu[] = {TABLE(f32), TABLE(f64)};
 typedef struct KERNEL(matrix) {
     REAL *data;
     int64_t step;
-    CBLAS_TRANSPOSE order;
+    bool is_transposed;
 } KERNEL(matrix);
 
 static KERNEL(matrix)
     KERNEL(head_of)(const void *data, syn_attention_strides s, int64_t batch, int64_t head)
 {
-    return (KERNEL(matrix)){(REAL *)data + batch * s.batch + head * s.head, s.position,
-                            CblasNoTrans};
+    return (KERNEL(matrix)){(REAL *)data + batch * s.batch + head * s.head, s.position, false};
 }
 
 static KERNEL(matrix) KERNEL(transposed)(KERNEL(matrix) m)
 {
-    m.order = CblasTrans;
+    m.is_transposed = true;
     return m;
 }
 
@@ -51,8 +47,17 @@ static KERNEL(matrix) KERNEL(transposed)(KERNEL(matrix) m)
 static void KERNEL(multiply)(const int64_t extents[3], REAL alpha, KERNEL(matrix) a,
                              KERNEL(matrix) b, KERNEL(matrix) c)
 {
-    GEMM(CblasRowMajor, a.order, b.order, (int)extents[0], (int)extents[1], (int)extents[2], alpha,
-         a.data, (int)a.step, b.data, (int)b.step, 0, c.data, (int)c.step);
+    KERNEL(syn_gemm)
+    (&(syn_gemm){.transpose_a = a.is_transposed,
+                 .transpose_b = b.is_transposed,
+                 .m = extents[0],
+                 .n = extents[1],
+                 .k = extents[2],
+                 .lda = a.step,
+                 .ldb = b.step,
+                 .ldc = c.step,
+                 .alpha = (double)alpha},
+     a.data, b.data, c.data);
 }
 
 /* Turns scores (n_queries, n_keys) into probabilities in place. */
@@ -106,9 +111,9 @@ static syn_status KERNEL(forward_head)(const syn_attention_dims *d, const syn_at
     int64_t b = at / d->heads, h = at % d->heads, n_scores = d->n_queries * d->n_keys;
     KERNEL(matrix) q = KERNEL(head_of)(a->q, d->q, b, h), k = KERNEL(head_of)(a->k, d->k, b, h);
     KERNEL(matrix) v = KERNEL(head_of)(a->v, d->v, b, h), o = KERNEL(head_of)(a->o, d->o, b, h);
-    KERNEL(matrix) p = {(REAL *)a->probs + at * n_scores, d->n_keys, CblasNoTrans};
+    KERNEL(matrix) p = {(REAL *)a->probs + at * n_scores, d->n_keys, false};
     const int64_t scores[] = {d->n_queries, d->n_keys, d->head_dim};
-    const int64_t output[] = {d->n_queries, d->head_dim, d->n_keys, CblasNoTrans};
+    const int64_t output[] = {d->n_queries, d->head_dim, d->n_keys, false};
     KERNEL(multiply)(scores, (REAL)d->scale, q, KERNEL(transposed)(k), p);
     KERNEL(softmax_rows)(d, p.data);
     if (a->dropout) {
@@ -136,12 +141,12 @@ static syn_status KERNEL(backward_head)(const syn_attention_dims *d,
     KERNEL(matrix) grad_q = KERNEL(head_of)(a->grad_q, d->q, b, h);
     KERNEL(matrix) grad_k = KERNEL(head_of)(a->grad_k, d->k, b, h);
     KERNEL(matrix) grad_v = KERNEL(head_of)(a->grad_v, d->v, b, h);
-    KERNEL(matrix) p = {(REAL *)a->probs + at * n_scores, d->n_keys, CblasNoTrans};
-    KERNEL(matrix) grad_p = {(REAL *)(void *)block, d->n_keys, CblasNoTrans};
+    KERNEL(matrix) p = {(REAL *)a->probs + at * n_scores, d->n_keys, false};
+    KERNEL(matrix) grad_p = {(REAL *)(void *)block, d->n_keys, false};
     KERNEL(matrix) kept = p;
     const REAL *drop = a->dropout ? (const REAL *)a->dropout + at * n_scores : NULL;
     const int64_t scores[] = {d->n_queries, d->n_keys, d->head_dim};
-    const int64_t by_query[] = {d->n_queries, d->head_dim, d->n_keys, CblasNoTrans};
+    const int64_t by_query[] = {d->n_queries, d->head_dim, d->n_keys, false};
     const int64_t by_key[] = {d->n_keys, d->head_dim, d->n_queries};
     KERNEL(multiply)(scores, 1, grad_o, KERNEL(transposed)(v), grad_p);
     if (drop) {
@@ -178,6 +183,5 @@ static syn_status KERNEL(backward)(const syn_attention_dims *d, const syn_attent
                     : SYN_OK;
 }
 
-#undef GEMM
 #undef VEC_EXP
 #endif

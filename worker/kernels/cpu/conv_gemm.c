@@ -3,8 +3,8 @@
 #ifndef REAL
 #include "common/base/mem.h"
 #include "worker/kernels/cpu/conv_paths.h"
+#include "worker/kernels/cpu/gemm.h"
 #include "worker/kernels/workspace.h"
-#include <cblas.h>
 #include <string.h>
 
 /* The product's extents for one sample and one group: w (rows, depth), patches (depth, columns), y
@@ -35,14 +35,10 @@ static void inside(int64_t extent, int64_t n_out, int64_t stride, int64_t offset
     range[0] = begin < range[1] ? begin : range[1];
 }
 
-#define GEMM_f32 cblas_sgemm
-#define GEMM_f64 cblas_dgemm
 #define SYN_BODY "worker/kernels/cpu/conv_gemm.c"
 #include "worker/kernels/each_real.h"
 
 #else
-
-#define GEMM KERNEL(GEMM)
 
 /* patches (c_in * kh * kw, h_out * w_out) of one sample's group. */
 static void KERNEL(unroll)(const syn_conv_dims *d, int64_t c_in, const REAL *x, REAL *patches)
@@ -101,9 +97,16 @@ static void KERNEL(forward_one)(const syn_conv_dims *d, const gemm_extents *e,
     for (int64_t r = 0; bias && r < e->rows; r++)
         for (int64_t i = 0; i < e->columns; i++)
             y[r * e->columns + i] = bias[group * e->rows + r];
-    GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)e->rows, (int)e->columns, (int)e->depth, 1,
-         w, (int)e->depth, e->is_pointwise ? x : patches, (int)e->columns, bias ? 1 : 0, y,
-         (int)e->columns);
+    KERNEL(syn_gemm)
+    (&(syn_gemm){.m = e->rows,
+                 .n = e->columns,
+                 .k = e->depth,
+                 .lda = e->depth,
+                 .ldb = e->columns,
+                 .ldc = e->columns,
+                 .alpha = 1,
+                 .beta = bias ? 1 : 0},
+     w, e->is_pointwise ? x : patches, y);
 }
 
 static void KERNEL(grad_input_one)(const syn_conv_dims *d, const gemm_extents *e,
@@ -112,8 +115,16 @@ static void KERNEL(grad_input_one)(const syn_conv_dims *d, const gemm_extents *e
     REAL *x = (REAL *)a->x + at * e->c_in * e->x_plane;
     const REAL *w = (const REAL *)a->w + at % d->groups * e->rows * e->depth;
     const REAL *y = (const REAL *)a->y + at * e->rows * e->columns;
-    GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, (int)e->depth, (int)e->columns, (int)e->rows, 1,
-         w, (int)e->depth, y, (int)e->columns, 0, e->is_pointwise ? x : patches, (int)e->columns);
+    KERNEL(syn_gemm)
+    (&(syn_gemm){.transpose_a = true,
+                 .m = e->depth,
+                 .n = e->columns,
+                 .k = e->rows,
+                 .lda = e->depth,
+                 .ldb = e->columns,
+                 .ldc = e->columns,
+                 .alpha = 1},
+     w, y, e->is_pointwise ? x : patches);
     if (e->is_pointwise)
         return;
     memset(x, 0, (size_t)(e->c_in * e->x_plane) * sizeof(REAL));
@@ -130,9 +141,17 @@ static void KERNEL(grad_weight_one)(const syn_conv_dims *d, const gemm_extents *
     REAL *w = (REAL *)a->w + at % d->groups * e->rows * e->depth;
     if (!e->is_pointwise)
         KERNEL(unroll)(d, e->c_in, x, patches);
-    GEMM(CblasRowMajor, CblasNoTrans, CblasTrans, (int)e->rows, (int)e->depth, (int)e->columns, 1,
-         y, (int)e->columns, e->is_pointwise ? x : patches, (int)e->columns, at >= d->groups, w,
-         (int)e->depth);
+    KERNEL(syn_gemm)
+    (&(syn_gemm){.transpose_b = true,
+                 .m = e->rows,
+                 .n = e->depth,
+                 .k = e->columns,
+                 .lda = e->columns,
+                 .ldb = e->columns,
+                 .ldc = e->depth,
+                 .alpha = 1,
+                 .beta = at >= d->groups ? 1 : 0},
+     y, e->is_pointwise ? x : patches, w);
 }
 
 syn_status KERNEL(syn_conv_gemm)(syn_conv_kind kind, const syn_conv_dims *d,
@@ -162,5 +181,4 @@ syn_status KERNEL(syn_conv_gemm)(syn_conv_kind kind, const syn_conv_dims *d,
     return n_failed ? syn_fail_memory(size, "the patches of a convolution") : SYN_OK;
 }
 
-#undef GEMM
 #endif

@@ -4,14 +4,12 @@
 #include "worker/kernels/rnn.h"
 #include "common/base/mem.h"
 #include "worker/kernels/backend.h"
+#include "worker/kernels/cpu/gemm.h"
 #include "worker/kernels/cpu/vec_math.h"
 #include "worker/kernels/workspace.h"
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
-#define GEMM_f32 cblas_sgemm
-#define GEMM_f64 cblas_dgemm
 #define SYN_BODY "worker/kernels/cpu/rnn.c"
 #include "worker/kernels/each_real.h"
 
@@ -23,7 +21,7 @@ const syn_rnn_kernels syn_rnn_cpu[] = {TABLE(f32), TABLE(f64)};
 
 #else
 
-#define GEMM    KERNEL(GEMM)
+#define GEMM    KERNEL(syn_gemm)
 #define VEC_EXP KERNEL(syn_vec_exp)
 
 static inline REAL KERNEL(logistic)(REAL x)
@@ -101,13 +99,29 @@ static syn_status KERNEL(lstm)(const syn_lstm_dims *d, const syn_lstm_forward *a
     for (int64_t r = 0; r < rows; r++)
         for (int64_t j = 0; j < 4 * H; j++)
             gates[r * 4 * H + j] = (b_ih ? b_ih[j] : 0) + (b_hh ? b_hh[j] : 0);
-    GEMM(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)(4 * H), (int)d->inputs, 1, x,
-         (int)d->inputs, a->w_ih, (int)d->inputs, 1, gates, (int)(4 * H));
+    GEMM(&(syn_gemm){.transpose_b = true,
+                     .m = rows,
+                     .n = 4 * H,
+                     .k = d->inputs,
+                     .lda = d->inputs,
+                     .ldb = d->inputs,
+                     .ldc = 4 * H,
+                     .alpha = 1,
+                     .beta = 1},
+         x, a->w_ih, gates);
     for (int64_t t = 0; t < T; t++) {
         REAL *step = gates + t * B * 4 * H, *cell = cells + t * B * H;
         if (t) /* the outputs of step t - 1 lie T * H apart */
-            GEMM(CblasRowMajor, CblasNoTrans, CblasTrans, (int)B, (int)(4 * H), (int)H, 1,
-                 y + (t - 1) * H, (int)(T * H), a->w_hh, (int)H, 1, step, (int)(4 * H));
+            GEMM(&(syn_gemm){.transpose_b = true,
+                             .m = B,
+                             .n = 4 * H,
+                             .k = H,
+                             .lda = T * H,
+                             .ldb = H,
+                             .ldc = 4 * H,
+                             .alpha = 1,
+                             .beta = 1},
+                 y + (t - 1) * H, a->w_hh, step);
         for (int64_t b = 0; b < B; b++)
             KERNEL(cell_forward)
         (H, step + b * 4 * H, t ? cell + (b - B) * H : NULL, cell + b * H, y + (b * T + t) * H);
@@ -133,8 +147,10 @@ static void KERNEL(gates_backward)(const syn_lstm_dims *d, const syn_lstm_backwa
             (H, in, grad_h + b * H, grad_c + b * H, grad_gates + b * 4 * H);
         }
         if (t)
-            GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)B, (int)H, (int)(4 * H), 1,
-                 grad_gates, (int)(4 * H), a->w_hh, (int)H, 0, grad_h, (int)H);
+            GEMM(
+                &(syn_gemm){
+                    .m = B, .n = H, .k = 4 * H, .lda = 4 * H, .ldb = H, .ldc = H, .alpha = 1},
+                grad_gates, a->w_hh, grad_h);
     }
 }
 
@@ -146,15 +162,29 @@ static void KERNEL(weights_backward)(const syn_lstm_dims *d, const syn_lstm_back
     REAL *grad_w_hh = a->grad_w_hh, *grad_bias = a->grad_bias;
     if (a->grad_w_ih) {
         KERNEL(by_step)(d, d->inputs, a->x, by_step);
-        GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(4 * H), (int)d->inputs, (int)(B * T), 1,
-             grad_gates, (int)(4 * H), by_step, (int)d->inputs, 0, a->grad_w_ih, (int)d->inputs);
+        GEMM(&(syn_gemm){.transpose_a = true,
+                         .m = 4 * H,
+                         .n = d->inputs,
+                         .k = B * T,
+                         .lda = 4 * H,
+                         .ldb = d->inputs,
+                         .ldc = d->inputs,
+                         .alpha = 1},
+             grad_gates, by_step, a->grad_w_ih);
     }
     if (grad_w_hh) {
         KERNEL(by_step)(d, H, a->y, by_step);
         memset(grad_w_hh, 0, (size_t)(4 * H * H) * sizeof(REAL));
         if (later > 0)
-            GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(4 * H), (int)H, (int)later, 1,
-                 grad_gates + B * 4 * H, (int)(4 * H), by_step, (int)H, 0, grad_w_hh, (int)H);
+            GEMM(&(syn_gemm){.transpose_a = true,
+                             .m = 4 * H,
+                             .n = H,
+                             .k = later,
+                             .lda = 4 * H,
+                             .ldb = H,
+                             .ldc = H,
+                             .alpha = 1},
+                 grad_gates + B * 4 * H, by_step, grad_w_hh);
     }
     for (int64_t j = 0; grad_bias && j < 4 * H; j++) {
         double sum = 0;
@@ -175,8 +205,14 @@ static syn_status KERNEL(lstm_backward)(const syn_lstm_dims *d, const syn_lstm_b
     KERNEL(weights_backward)(d, a, block);
     if (!a->grad_x)
         return SYN_OK;
-    GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)(B * T), (int)d->inputs, (int)(4 * H), 1,
-         a->grad_gates, (int)(4 * H), a->w_ih, (int)d->inputs, 0, block, (int)d->inputs);
+    GEMM(&(syn_gemm){.m = B * T,
+                     .n = d->inputs,
+                     .k = 4 * H,
+                     .lda = 4 * H,
+                     .ldb = d->inputs,
+                     .ldc = d->inputs,
+                     .alpha = 1},
+         a->grad_gates, a->w_ih, block);
     for (int64_t b = 0; b < B; b++)
         for (int64_t t = 0; t < T; t++)
             memcpy((REAL *)a->grad_x + (b * T + t) * d->inputs, block + (t * B + b) * d->inputs,
