@@ -15,6 +15,16 @@ static syn_module *fail_memory(size_t size, const char *what)
     return NULL;
 }
 
+syn_status syn_nn_add_place(syn_status status)
+{
+    int line = 0;
+    const char *file = syn_caller_file(&line);
+
+    if (*file)
+        return SYN_FAIL(status, "%s (%s:%d)", syn_error_message(), file, line);
+    return status;
+}
+
 syn_module *syn_module_new(const char *kind, syn_module_forward_fn forward, void *state,
                            void (*release)(void *))
 {
@@ -320,8 +330,7 @@ syn_tensor *syn_module_forward(syn_module *module, syn_tensor *x)
     if (!module || !x)
         return NULL;
     if (!module->forward)
-        return syn_stick(
-            SYN_FAIL(SYN_FAILED_PRECONDITION, "%s: the module has no forward", module->kind));
+        return SYN_NN_FAIL("%s: the module has no forward", module->kind);
     return module->forward(module, module->state, x);
 }
 

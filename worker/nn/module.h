@@ -59,8 +59,12 @@ syn_module *syn_embedding_normal(int64_t n, int64_t features, double std);
 /* The module's own parameter or buffer number `index`, NULL if it has fewer. Borrowed. */
 syn_tensor *syn_module_own(const syn_module *module, int index);
 syn_tensor *syn_module_own_buffer(const syn_module *module, int index);
-/* Records the error of an expression and returns NULL. */
-#define SYN_NN_FAIL(...) ((void)syn_stick(SYN_FAIL(SYN_INVALID_ARGUMENT, __VA_ARGS__)), NULL)
+/* Appends " (net.c:14)", the place of the user's call, to the recorded sentence, where it is known.
+ * Returns `status`. */
+syn_status syn_nn_add_place(syn_status status);
+/* Records the error of a constructor or forward pass with its place and returns NULL. */
+#define SYN_NN_FAIL(...) \
+    ((void)syn_stick(syn_nn_add_place(SYN_FAIL(SYN_INVALID_ARGUMENT, __VA_ARGS__))), NULL)
 /* Whether `value` is at least 1; else the sticky error says which argument of what it was. */
 bool syn_nn_is_positive(const char *what, const char *argument, int64_t value);
 

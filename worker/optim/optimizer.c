@@ -3,6 +3,7 @@
 #include "common/base/str.h"
 #include "common/base/vec.h"
 #include "worker/kernels/optim.h"
+#include "worker/nn/module.h"
 #include "worker/tensor/tensor.h"
 
 #include <stdio.h>
@@ -162,7 +163,7 @@ static syn_status fill_slots(syn_optimizer *o, syn_parameters parameters)
 static syn_optimizer *make(const syn_optimizer *head, syn_parameters parameters, syn_status status)
 {
     if (status != SYN_OK)
-        return fail(status);
+        return fail(syn_nn_add_place(status));
 
     syn_optimizer *o = syn_malloc(sizeof *o);
     if (!o)
@@ -171,7 +172,7 @@ static syn_optimizer *make(const syn_optimizer *head, syn_parameters parameters,
     status = fill_slots(o, parameters);
     if (status != SYN_OK) {
         syn_optimizer_free(o);
-        return fail(status);
+        return fail(syn_nn_add_place(status));
     }
     return o;
 }

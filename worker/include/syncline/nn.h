@@ -40,8 +40,8 @@ syn_module *syn_batch_norm2d_module(int64_t channels);
 syn_module *syn_embedding_module(int64_t n, int64_t features);
 /* syn_sequential(a, b, c): runs them in order; children are named "0", "1", ... Takes them, also when it fails. */
 #define syn_sequential(...)                                                                        \
-    syn_sequential_of((syn_module *[]){__VA_ARGS__},                                               \
-                      (int)(sizeof((syn_module *[]){__VA_ARGS__}) / sizeof(syn_module *)))
+    SYN_AT(syn_sequential_of((syn_module *[]){__VA_ARGS__},                                        \
+                             (int)(sizeof((syn_module *[]){__VA_ARGS__}) / sizeof(syn_module *))))
 syn_module *syn_sequential_of(syn_module *const *children, int n);
 
 /* A module of one's own: `forward` gets `state`, which `release` frees. Add parameters and children by name. */
@@ -86,6 +86,28 @@ typedef struct syn_gpt_options {
 /* A decoder as GPT-2: x (B, T) of token indices -> logits (B, T, vocabulary). Pre-norm blocks, GELU, head tied to the embedding;
  * normal(0, 0.02) initialisation, residual projections scaled by 1/sqrt(2 n_layers). */
 syn_module *syn_gpt(syn_gpt_options options);
+
+/* Constructors and forward passes note the caller's file and line for their errors. */
+#ifndef SYN_NO_CALLER_MACROS
+#define syn_linear(...) SYN_AT(syn_linear(__VA_ARGS__))
+#define syn_linear_no_bias(...) SYN_AT(syn_linear_no_bias(__VA_ARGS__))
+#define syn_conv2d_module(...) SYN_AT(syn_conv2d_module(__VA_ARGS__))
+#define syn_max_pool2d_module(...) SYN_AT(syn_max_pool2d_module(__VA_ARGS__))
+#define syn_avg_pool2d_module(...) SYN_AT(syn_avg_pool2d_module(__VA_ARGS__))
+#define syn_flatten_module(...) SYN_AT(syn_flatten_module(__VA_ARGS__))
+#define syn_relu_module(...) SYN_AT(syn_relu_module(__VA_ARGS__))
+#define syn_tanh_module(...) SYN_AT(syn_tanh_module(__VA_ARGS__))
+#define syn_gelu_module(...) SYN_AT(syn_gelu_module(__VA_ARGS__))
+#define syn_sigmoid_module(...) SYN_AT(syn_sigmoid_module(__VA_ARGS__))
+#define syn_dropout_module(...) SYN_AT(syn_dropout_module(__VA_ARGS__))
+#define syn_layer_norm_module(...) SYN_AT(syn_layer_norm_module(__VA_ARGS__))
+#define syn_batch_norm2d_module(...) SYN_AT(syn_batch_norm2d_module(__VA_ARGS__))
+#define syn_embedding_module(...) SYN_AT(syn_embedding_module(__VA_ARGS__))
+#define syn_module_forward(...) SYN_AT(syn_module_forward(__VA_ARGS__))
+#define syn_mlp(...) SYN_AT(syn_mlp(__VA_ARGS__))
+#define syn_lenet5(...) SYN_AT(syn_lenet5(__VA_ARGS__))
+#define syn_gpt(...) SYN_AT(syn_gpt(__VA_ARGS__))
+#endif
 
 #ifdef __cplusplus
 }

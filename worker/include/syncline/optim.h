@@ -82,6 +82,15 @@ typedef struct syn_schedule {
 } syn_schedule;
 double syn_schedule_lr(const syn_schedule *schedule, int64_t step);
 
+/* Constructors note the caller's file and line for their errors. */
+#ifndef SYN_NO_CALLER_MACROS
+#define syn_sgd(...)     SYN_AT(syn_sgd(__VA_ARGS__))
+#define syn_adam(...)    SYN_AT(syn_adam(__VA_ARGS__))
+#define syn_adamw(...)   SYN_AT(syn_adamw(__VA_ARGS__))
+#define syn_rmsprop(...) SYN_AT(syn_rmsprop(__VA_ARGS__))
+#define syn_adagrad(...) SYN_AT(syn_adagrad(__VA_ARGS__))
+#endif
+
 #ifdef __cplusplus
 }
 #endif

@@ -206,6 +206,25 @@ static void impossible_layers_are_refused_with_the_argument(void **state)
     assert_sticks("Embedding: features is 0");
 }
 
+static void errors_name_the_place_of_the_call(void **state)
+{
+    char place[512];
+    (void)state;
+
+    (void)snprintf(place, sizeof place, "(%s:%d)", __FILE__, __LINE__ + 1);
+    assert_null(syn_linear(0, 2));
+    assert_sticks(place);
+    syn_module *net = syn_sequential(syn_linear(3, 2));
+    SYN_SCOPE {
+        syn_tensor *x = syn_ones(SYN_SHAPE(5, 4), SYN_F32);
+        assert_non_null(syn_relu(x));
+        (void)snprintf(place, sizeof place, "(%s:%d)", __FILE__, __LINE__ + 1);
+        assert_null(syn_module_forward(net, x));
+    }
+    assert_sticks(place);
+    syn_module_free(net);
+}
+
 static void a_sequence_with_a_child_that_failed_is_null_and_frees_the_others(void **state)
 {
     (void)state;
@@ -240,6 +259,7 @@ int main(void)
         cmocka_unit_test(batch_norm_counts_batches_and_uses_its_averages_in_evaluation),
         cmocka_unit_test(embedding_gives_rows),
         cmocka_unit_test(impossible_layers_are_refused_with_the_argument),
+        cmocka_unit_test(errors_name_the_place_of_the_call),
         cmocka_unit_test(a_sequence_with_a_child_that_failed_is_null_and_frees_the_others),
         cmocka_unit_test(an_empty_sequence_is_the_identity),
     };
