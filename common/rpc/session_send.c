@@ -289,9 +289,14 @@ size_t syn_stream_pending(const syn_stream *stream)
     return stream->pending;
 }
 
+/* Whether the queues are filled to less than one `part`-th of what makes streams wait. */
 static bool has_room(const syn_stream *stream, size_t part)
 {
     const syn_session_options *o = &stream->session->options;
+
+    /* one message at a time always, or streams that nobody reads would starve the others */
+    if (stream->pending == 0)
+        return stream->session->pending <= o->connection_queue_bytes;
     return stream->pending <= o->stream_queue_bytes / part &&
            stream->session->pending <= o->connection_queue_bytes / 2 / part;
 }

@@ -427,6 +427,25 @@ static void a_reader_that_stops_costs_bounded_memory(void **state)
         assert_int_equal(server->calls[i].status, SYN_RESOURCE_EXHAUSTED);
 }
 
+static void streams_that_nobody_reads_starve_no_other(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 30; i++)
+        syn_stream_half_close(request("/test.Echo/Stream", UINT64_MAX)->stream);
+    settle(client, server, 100000);
+    for (int i = 0; i < 29; i++)
+        while (syn_stream_is_writable(server->calls[i].stream))
+            assert_int_equal(send_chunk(server->calls[i].stream, 1000), SYN_OK);
+
+    assert_true(syn_stream_is_writable(server->calls[29].stream));
+    assert_int_equal(send_chunk(server->calls[29].stream, 1000), SYN_OK);
+
+    assert_true(server->budget.used <= CONNECTION_QUEUE);
+    settle(client, server, 100000);
+    assert_int_equal(client->calls[29].n_messages, 1);
+    assert_true(server->calls[28].n_drains > 0);
+}
+
 static void an_abort_is_heard_by_a_client_whose_window_is_closed(void **state)
 {
     (void)state;
@@ -831,6 +850,7 @@ int main(void)
         T(a_message_over_the_limit_is_not_sent),
         T(a_full_queue_says_so_and_tells_when_it_has_drained),
         T(a_reader_that_stops_costs_bounded_memory),
+        T(streams_that_nobody_reads_starve_no_other),
         T(an_abort_is_heard_by_a_client_whose_window_is_closed),
         T(draining_lets_running_calls_end),
         T(a_call_after_goaway_is_unavailable),
