@@ -296,9 +296,14 @@ syn_status syn_rpc_server_listen(syn_rpc_server *server, const char *address)
     }
     listener->server = server;
     syn_address_format(&listener->socket.address, listener->text);
+    if (!syn_vec_push(&server->listeners, listener)) {
+        syn_socket_close(&listener->socket);
+        syn_free(listener);
+        return syn_fail_memory(sizeof listener, "an address to listen on");
+    }
     int error = uv_poll_init(server->io.loop, &listener->poll, listener->socket.fd);
-    if (error || !syn_vec_push(&server->listeners, listener)) {
-        SYN_BUG_ON(!error); /* libuv cannot take the handle back */
+    if (error) {
+        server->listeners.n--;
         syn_socket_close(&listener->socket);
         syn_free(listener);
         return SYN_FAIL(SYN_INTERNAL, "cannot listen on %s: %s", address, uv_strerror(error));
