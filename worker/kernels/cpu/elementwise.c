@@ -1,6 +1,8 @@
 /* The walk over index spaces, and loops over bool and integers. */
 #include "worker/kernels/cpu/elementwise.h"
 
+#include "worker/kernels/cpu/parallel.h"
+
 #include <stdbool.h>
 
 enum { CHUNK = 16384 };
@@ -48,6 +50,27 @@ static void run_rows(const syn_strided *it, syn_loop_fn loop, const double *para
     }
 }
 
+typedef struct job {
+    const syn_strided *it;
+    syn_loop_fn loop;
+    const double *params;
+    int64_t total, step; /* elements or rows, and how many of them a chunk has */
+} job;
+
+static void flat_chunk(int64_t c, const void *context)
+{
+    const job *j = context;
+    int64_t end = (c + 1) * j->step;
+    run_flat(j->it, j->loop, j->params, c * j->step, end < j->total ? end : j->total);
+}
+
+static void row_chunk(int64_t c, const void *context)
+{
+    const job *j = context;
+    int64_t end = (c + 1) * j->step;
+    run_rows(j->it, j->loop, j->params, c * j->step, end < j->total ? end : j->total);
+}
+
 void syn_run_loop(const syn_strided *it, syn_loop_fn loop, const double *params)
 {
     int64_t inner = it->dims[it->ndim - 1], rows = 1;
@@ -57,22 +80,11 @@ void syn_run_loop(const syn_strided *it, syn_loop_fn loop, const double *params)
         run_flat(it, loop, params, 0, inner);
         return;
     }
-    if (rows == 1) {
-        int64_t n_chunks = (inner + CHUNK - 1) / CHUNK;
-#pragma omp parallel for schedule(static)
-        for (int64_t c = 0; c < n_chunks; c++) {
-            int64_t end = (c + 1) * CHUNK;
-            run_flat(it, loop, params, c * CHUNK, end < inner ? end : inner);
-        }
-        return;
-    }
-    int64_t rows_per_chunk = CHUNK / (inner > 0 ? inner : 1) + 1;
-    int64_t n_chunks = (rows + rows_per_chunk - 1) / rows_per_chunk;
-#pragma omp parallel for schedule(static) if (n_chunks > 1)
-    for (int64_t c = 0; c < n_chunks; c++) {
-        int64_t end = (c + 1) * rows_per_chunk;
-        run_rows(it, loop, params, c * rows_per_chunk, end < rows ? end : rows);
-    }
+    job j = {it, loop, params, rows == 1 ? inner : rows, CHUNK};
+    if (rows > 1)
+        j.step = CHUNK / (inner > 0 ? inner : 1) + 1;
+    syn_parallel_for((j.total + j.step - 1) / j.step, rows * inner >= SYN_PARALLEL_MIN,
+                     rows == 1 ? flat_chunk : row_chunk, &j);
 }
 
 #include "worker/kernels/cpu/loops.h"

@@ -2,6 +2,7 @@
 #include "worker/kernels/random.h"
 
 #include "worker/kernels/backend.h"
+#include "worker/kernels/cpu/parallel.h"
 #include "worker/tensor/philox.h"
 
 #include <syncline/random.h>
@@ -22,43 +23,59 @@ SYN_MULTIARCH static void philox_blocks(uint64_t key, uint64_t first, uint32_t w
     }
 }
 
-#define KERNELS(DT, T)                                                                             \
-    static void uniform_##DT(int64_t n, uint64_t key, void *out)                                   \
-    {                                                                                              \
-        SYN_PRAGMA(omp parallel for schedule(static) if (n >= SYN_PARALLEL_MIN)) for (int64_t i =   \
-                                                                                         0;        \
-                                                                                     i < n; i++)   \
-        {                                                                                          \
-            T value = (T)syn_random_uniform(key, (uint64_t)i);                                     \
-            ((T *)out)[i] = value < 1 ? value : 0;                                                 \
-        }                                                                                          \
-    }                                                                                              \
-    static void normal_##DT(int64_t n, uint64_t key, void *out)                                    \
-    {                                                                                              \
-        _Pragma(                                                                                   \
-            "omp parallel for schedule(static) if (n >= SYN_PARALLEL_MIN / 8)") for (int64_t i =   \
-                                                                                         0;        \
-                                                                                     i < n; i++)(  \
-            (T *)out)[i] = (T)syn_random_normal(key, (uint64_t)i);                                 \
-    }                                                                                              \
-    static void dropout_##DT(int64_t n, uint64_t key, double p, const void *x, void *y)            \
-    {                                                                                              \
-        T scale = (T)(p < 1 ? 1 / (1 - p) : 0);                                                    \
-        uint64_t threshold = (uint64_t)(p * 0x1p32);                                               \
-        int64_t n_chunks = (n + CHUNK - 1) / CHUNK;                                                \
-        SYN_PRAGMA(omp parallel for schedule(static) if (n >= SYN_PARALLEL_MIN)) for (int64_t c =   \
-                                                                                         0;        \
-                                                                                     c < n_chunks; \
-                                                                                     c++)          \
-        {                                                                                          \
-            uint32_t words[4][BLOCKS];                                                             \
-            int64_t begin = c * CHUNK, end = begin + CHUNK < n ? begin + CHUNK : n;                \
-            philox_blocks(key, (uint64_t)(c * BLOCKS), words);                                     \
-            for (int64_t i = begin; i < end; i++) {                                                \
-                uint32_t word = words[(i - begin) % 4][(i - begin) / 4];                           \
-                ((T *)y)[i] = word >= threshold ? ((const T *)x)[i] * scale : 0;                   \
-            }                                                                                      \
-        }                                                                                          \
+typedef struct job {
+    int64_t n;
+    uint64_t key;
+    double p;
+    const void *x;
+    void *out;
+} job;
+
+#define KERNELS(DT, T)                                                                            \
+    static void uniform_chunk_##DT(int64_t c, const void *context)                                \
+    {                                                                                             \
+        const job *j = context;                                                                   \
+        int64_t end = (c + 1) * CHUNK < j->n ? (c + 1) * CHUNK : j->n;                            \
+        for (int64_t i = c * CHUNK; i < end; i++) {                                               \
+            T value = (T)syn_random_uniform(j->key, (uint64_t)i);                                 \
+            ((T *)j->out)[i] = value < 1 ? value : 0;                                             \
+        }                                                                                         \
+    }                                                                                             \
+    static void uniform_##DT(int64_t n, uint64_t key, void *out)                                  \
+    {                                                                                             \
+        job j = {.n = n, .key = key, .out = out};                                                 \
+        syn_parallel_for((n + CHUNK - 1) / CHUNK, n >= SYN_PARALLEL_MIN, uniform_chunk_##DT, &j); \
+    }                                                                                             \
+    static void normal_chunk_##DT(int64_t c, const void *context)                                 \
+    {                                                                                             \
+        const job *j = context;                                                                   \
+        int64_t end = (c + 1) * CHUNK < j->n ? (c + 1) * CHUNK : j->n;                            \
+        for (int64_t i = c * CHUNK; i < end; i++)                                                 \
+            ((T *)j->out)[i] = (T)syn_random_normal(j->key, (uint64_t)i);                         \
+    }                                                                                             \
+    static void normal_##DT(int64_t n, uint64_t key, void *out)                                   \
+    {                                                                                             \
+        job j = {.n = n, .key = key, .out = out};                                                 \
+        syn_parallel_for((n + CHUNK - 1) / CHUNK, n >= SYN_PARALLEL_MIN / 8, normal_chunk_##DT,   \
+                         &j);                                                                     \
+    }                                                                                             \
+    static void dropout_chunk_##DT(int64_t c, const void *context)                                \
+    {                                                                                             \
+        const job *j = context;                                                                   \
+        uint32_t words[4][BLOCKS];                                                                \
+        T scale = (T)(j->p < 1 ? 1 / (1 - j->p) : 0);                                             \
+        uint64_t threshold = (uint64_t)(j->p * 0x1p32);                                           \
+        int64_t begin = c * CHUNK, end = begin + CHUNK < j->n ? begin + CHUNK : j->n;             \
+        philox_blocks(j->key, (uint64_t)(c * BLOCKS), words);                                     \
+        for (int64_t i = begin; i < end; i++) {                                                   \
+            uint32_t word = words[(i - begin) % 4][(i - begin) / 4];                              \
+            ((T *)j->out)[i] = word >= threshold ? ((const T *)j->x)[i] * scale : 0;              \
+        }                                                                                         \
+    }                                                                                             \
+    static void dropout_##DT(int64_t n, uint64_t key, double p, const void *x, void *y)           \
+    {                                                                                             \
+        job j = {n, key, p, x, y};                                                                \
+        syn_parallel_for((n + CHUNK - 1) / CHUNK, n >= SYN_PARALLEL_MIN, dropout_chunk_##DT, &j); \
     }
 KERNELS(f32, float)
 KERNELS(f64, double)

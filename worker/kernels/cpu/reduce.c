@@ -3,6 +3,7 @@
 #include "worker/kernels/reduce.h"
 
 #include "worker/kernels/backend.h"
+#include "worker/kernels/cpu/parallel.h"
 #include "worker/kernels/elementwise.h"
 
 #include <math.h>
@@ -72,120 +73,140 @@ enum {
     ROWS = 64,   /* rows whose column sums are formed in the type itself */
 };
 
+typedef struct job {
+    const syn_strided *it;
+    const double *params;
+    plan p;
+    int64_t n_strips;
+} job;
+
 /* ---- Sums of floats: blocks in the type, blocks added up in double ---- */
 
-#define SUM_KERNELS(name, T)                                                                       \
-    SYN_MULTIARCH static double sum_block_##name(int64_t n, const char *in, int64_t stride)        \
-    {                                                                                              \
-        T lanes[LANES] = {0};                                                                      \
-        int64_t i = 0;                                                                             \
-        if (stride == (int64_t)sizeof(T)) {                                                        \
-            const T *x = (const T *)(const void *)in;                                              \
-            for (; i + LANES <= n; i += LANES)                                                     \
-                for (int j = 0; j < LANES; j++)                                                    \
-                    lanes[j] += x[i + j];                                                          \
-        }                                                                                          \
-        for (int j = 0; i < n; i++, j = (j + 1) % LANES)                                           \
-            lanes[j] += *(const T *)(const void *)(in + i * stride);                               \
-        double sum = 0;                                                                            \
-        for (int j = 0; j < LANES; j++)                                                            \
-            sum += (double)lanes[j];                                                               \
-        return sum;                                                                                \
-    }                                                                                              \
-    static double sum_row_##name(int64_t n, const char *in, int64_t stride)                        \
-    {                                                                                              \
-        double sum = 0;                                                                            \
-        for (int64_t i = 0; i < n; i += BLOCK)                                                     \
-            sum += sum_block_##name(n - i < BLOCK ? n - i : BLOCK, in + i * stride, stride);       \
-        return sum;                                                                                \
-    }                                                                                              \
-    static double sum_all_##name(const plan *p, const char *in)                                    \
-    {                                                                                              \
-        int last = p->n_reduced - 1;                                                               \
-        if (last < 0)                                                                              \
-            return (double)*(const T *)(const void *)in;                                           \
-        int64_t inner = p->reduced[last], rows = inner ? p->n_each / inner : 0;                    \
-        double sum = 0;                                                                            \
-        for (int64_t r = 0; r < rows; r++)                                                         \
-            sum += sum_row_##name(inner, in + offset_of(r, last, p->reduced, p->reduced_in),       \
-                                  p->reduced_in[last]);                                            \
-        return sum;                                                                                \
-    }                                                                                              \
-    SYN_MULTIARCH static void add_rows_##name(const plan *p, const char *in, int64_t width,        \
-                                              double *sums)                                        \
-    {                                                                                              \
-        int64_t stride = p->kept_in[p->n_kept - 1];                                                \
-        for (int64_t r0 = 0; r0 < p->n_each; r0 += ROWS) {                                         \
-            T block[STRIP] = {0};                                                                  \
-            int64_t end = r0 + ROWS < p->n_each ? r0 + ROWS : p->n_each;                           \
-            for (int64_t r = r0; r < end; r++) {                                                   \
-                const char *row = in + offset_of(r, p->n_reduced, p->reduced, p->reduced_in);      \
-                if (stride == (int64_t)sizeof(T))                                                  \
-                    for (int64_t j = 0; j < width; j++)                                            \
-                        block[j] += ((const T *)(const void *)row)[j];                             \
-                else                                                                               \
-                    for (int64_t j = 0; j < width; j++)                                            \
-                        block[j] += *(const T *)(const void *)(row + j * stride);                  \
-            }                                                                                      \
-            for (int64_t j = 0; j < width; j++)                                                    \
-                sums[j] += (double)block[j];                                                       \
-        }                                                                                          \
-    }                                                                                              \
-    static void sum_##name(const syn_strided *it, const double *params)                            \
-    {                                                                                              \
-        plan p = plan_of(it);                                                                      \
-        bool is_parallel = p.n_outputs * p.n_each >= SYN_PARALLEL_MIN;                             \
-        if (p.n_outputs == 1 && p.n_reduced == 1 && p.n_each >= SYN_PARALLEL_MIN) {                \
-            *(T *)(void *)it->data[0] = (T)(params[0] * sum_long_##name(&p, it->data[1]));         \
-            return;                                                                                \
-        }                                                                                          \
-        if (is_row_wise(&p)) {                                                                     \
-            SYN_PRAGMA(omp parallel for schedule(static) if (is_parallel)) for (int64_t i = 0;      \
-                                                                               i < p.n_outputs;    \
-                                                                               i++)                \
-            {                                                                                      \
-                const char *in = it->data[1] + offset_of(i, p.n_kept, p.kept, p.kept_in);          \
-                char *out = it->data[0] + offset_of(i, p.n_kept, p.kept, p.kept_out);              \
-                *(T *)(void *)out = (T)(params[0] * sum_all_##name(&p, in));                       \
-            }                                                                                      \
-            return;                                                                                \
-        }                                                                                          \
-        int last = p.n_kept - 1;                                                                   \
-        int64_t width = p.kept[last], n_strips = (width + STRIP - 1) / STRIP;                      \
-        int64_t n_outer = width ? p.n_outputs / width : 0;                                         \
-        SYN_PRAGMA(omp parallel for schedule(static) if (is_parallel)) for (int64_t u = 0;          \
-                                                                           u < n_outer * n_strips; \
-                                                                           u++)                    \
-        {                                                                                          \
-            double sums[STRIP] = {0};                                                              \
-            int64_t outer = u / n_strips, begin = u % n_strips * STRIP;                            \
-            int64_t n = width - begin < STRIP ? width - begin : STRIP;                             \
-            const char *in =                                                                       \
-                it->data[1] + offset_of(outer, last, p.kept, p.kept_in) + begin * p.kept_in[last]; \
-            char *out = it->data[0] + offset_of(outer, last, p.kept, p.kept_out) +                 \
-                        begin * p.kept_out[last];                                                  \
-            add_rows_##name(&p, in, n, sums);                                                      \
-            for (int64_t j = 0; j < n; j++)                                                        \
-                *(T *)(void *)(out + j * p.kept_out[last]) = (T)(params[0] * sums[j]);             \
-        }                                                                                          \
+#define SUM_KERNELS(name, T)                                                                     \
+    SYN_MULTIARCH static double sum_block_##name(int64_t n, const char *in, int64_t stride)      \
+    {                                                                                            \
+        T lanes[LANES] = {0};                                                                    \
+        int64_t i = 0;                                                                           \
+        if (stride == (int64_t)sizeof(T)) {                                                      \
+            const T *x = (const T *)(const void *)in;                                            \
+            for (; i + LANES <= n; i += LANES)                                                   \
+                for (int j = 0; j < LANES; j++)                                                  \
+                    lanes[j] += x[i + j];                                                        \
+        }                                                                                        \
+        for (int j = 0; i < n; i++, j = (j + 1) % LANES)                                         \
+            lanes[j] += *(const T *)(const void *)(in + i * stride);                             \
+        double sum = 0;                                                                          \
+        for (int j = 0; j < LANES; j++)                                                          \
+            sum += (double)lanes[j];                                                             \
+        return sum;                                                                              \
+    }                                                                                            \
+    static double sum_row_##name(int64_t n, const char *in, int64_t stride)                      \
+    {                                                                                            \
+        double sum = 0;                                                                          \
+        for (int64_t i = 0; i < n; i += BLOCK)                                                   \
+            sum += sum_block_##name(n - i < BLOCK ? n - i : BLOCK, in + i * stride, stride);     \
+        return sum;                                                                              \
+    }                                                                                            \
+    static double sum_all_##name(const plan *p, const char *in)                                  \
+    {                                                                                            \
+        int last = p->n_reduced - 1;                                                             \
+        if (last < 0)                                                                            \
+            return (double)*(const T *)(const void *)in;                                         \
+        int64_t inner = p->reduced[last], rows = inner ? p->n_each / inner : 0;                  \
+        double sum = 0;                                                                          \
+        for (int64_t r = 0; r < rows; r++)                                                       \
+            sum += sum_row_##name(inner, in + offset_of(r, last, p->reduced, p->reduced_in),     \
+                                  p->reduced_in[last]);                                          \
+        return sum;                                                                              \
+    }                                                                                            \
+    SYN_MULTIARCH static void add_rows_##name(const plan *p, const char *in, int64_t width,      \
+                                              double *sums)                                      \
+    {                                                                                            \
+        int64_t stride = p->kept_in[p->n_kept - 1];                                              \
+        for (int64_t r0 = 0; r0 < p->n_each; r0 += ROWS) {                                       \
+            T block[STRIP] = {0};                                                                \
+            int64_t end = r0 + ROWS < p->n_each ? r0 + ROWS : p->n_each;                         \
+            for (int64_t r = r0; r < end; r++) {                                                 \
+                const char *row = in + offset_of(r, p->n_reduced, p->reduced, p->reduced_in);    \
+                if (stride == (int64_t)sizeof(T))                                                \
+                    for (int64_t j = 0; j < width; j++)                                          \
+                        block[j] += ((const T *)(const void *)row)[j];                           \
+                else                                                                             \
+                    for (int64_t j = 0; j < width; j++)                                          \
+                        block[j] += *(const T *)(const void *)(row + j * stride);                \
+            }                                                                                    \
+            for (int64_t j = 0; j < width; j++)                                                  \
+                sums[j] += (double)block[j];                                                     \
+        }                                                                                        \
+    }                                                                                            \
+    static void sum_output_##name(int64_t i, const void *context)                                \
+    {                                                                                            \
+        const job *j = context;                                                                  \
+        const plan *p = &j->p;                                                                   \
+        const char *in = j->it->data[1] + offset_of(i, p->n_kept, p->kept, p->kept_in);          \
+        char *out = j->it->data[0] + offset_of(i, p->n_kept, p->kept, p->kept_out);              \
+        *(T *)(void *)out = (T)(j->params[0] * sum_all_##name(p, in));                           \
+    }                                                                                            \
+    static void sum_strip_##name(int64_t i, const void *context)                                 \
+    {                                                                                            \
+        const job *j = context;                                                                  \
+        const plan *p = &j->p;                                                                   \
+        double sums[STRIP] = {0};                                                                \
+        int last = p->n_kept - 1;                                                                \
+        int64_t width = p->kept[last], outer = i / j->n_strips, begin = i % j->n_strips * STRIP; \
+        int64_t n = width - begin < STRIP ? width - begin : STRIP;                               \
+        const char *in = j->it->data[1] + offset_of(outer, last, p->kept, p->kept_in) +          \
+                         begin * p->kept_in[last];                                               \
+        char *out = j->it->data[0] + offset_of(outer, last, p->kept, p->kept_out) +              \
+                    begin * p->kept_out[last];                                                   \
+        add_rows_##name(p, in, n, sums);                                                         \
+        for (int64_t k = 0; k < n; k++)                                                          \
+            *(T *)(void *)(out + k * p->kept_out[last]) = (T)(j->params[0] * sums[k]);           \
+    }                                                                                            \
+    static void sum_##name(const syn_strided *it, const double *params)                          \
+    {                                                                                            \
+        job j = {.it = it, .params = params, .p = plan_of(it)};                                  \
+        const plan *p = &j.p;                                                                    \
+        bool is_parallel = p->n_outputs * p->n_each >= SYN_PARALLEL_MIN;                         \
+        if (p->n_outputs == 1 && p->n_reduced == 1 && is_parallel) {                             \
+            *(T *)(void *)it->data[0] = (T)(params[0] * sum_long_##name(p, it->data[1]));        \
+        } else if (is_row_wise(p)) {                                                             \
+            syn_parallel_for(p->n_outputs, is_parallel, sum_output_##name, &j);                  \
+        } else {                                                                                 \
+            int64_t width = p->kept[p->n_kept - 1];                                              \
+            j.n_strips = (width + STRIP - 1) / STRIP;                                            \
+            syn_parallel_for(width ? p->n_outputs / width *j.n_strips : 0, is_parallel,          \
+                             sum_strip_##name, &j);                                              \
+        }                                                                                        \
     }
 
 /* One long row: blocks summed in parallel, at most as many as fit, then added in order. */
 enum { MAX_PARTS = 256 };
-#define SUM_LONG(name)                                                                      \
-    static double sum_row_##name(int64_t n, const char *in, int64_t stride);                \
-    static double sum_long_##name(const plan *p, const char *in)                            \
-    {                                                                                       \
-        double parts[MAX_PARTS], sum = 0;                                                   \
-        int64_t n = p->n_each, stride = p->reduced_in[0];                                   \
-        int64_t part = ((n + MAX_PARTS - 1) / MAX_PARTS + BLOCK - 1) / BLOCK * BLOCK;       \
-        int64_t n_parts = (n + part - 1) / part;                                            \
-        SYN_PRAGMA(omp parallel for schedule(static)) for (int64_t i = 0; i < n_parts; i++) \
-            parts[i] = sum_row_##name((i + 1) * part < n ? part : n - i * part,            \
-                                      in + i * part * stride, stride);                      \
-        for (int64_t i = 0; i < n_parts; i++)                                               \
-            sum += parts[i];                                                                \
-        return sum;                                                                         \
+typedef struct row_parts {
+    const char *in;
+    double *parts;
+    int64_t n, part, stride;
+} row_parts;
+
+#define SUM_LONG(name)                                                                        \
+    static double sum_row_##name(int64_t n, const char *in, int64_t stride);                  \
+    static void sum_part_##name(int64_t i, const void *context)                               \
+    {                                                                                         \
+        const row_parts *r = context;                                                         \
+        r->parts[i] = sum_row_##name((i + 1) * r->part < r->n ? r->part : r->n - i * r->part, \
+                                     r->in + i * r->part * r->stride, r->stride);             \
+    }                                                                                         \
+    static double sum_long_##name(const plan *p, const char *in)                              \
+    {                                                                                         \
+        double parts[MAX_PARTS], sum = 0;                                                     \
+        int64_t n = p->n_each;                                                                \
+        int64_t part = ((n + MAX_PARTS - 1) / MAX_PARTS + BLOCK - 1) / BLOCK * BLOCK;         \
+        int64_t n_parts = (n + part - 1) / part;                                              \
+        row_parts r = {in, parts, n, part, p->reduced_in[0]};                                 \
+        syn_parallel_for(n_parts, true, sum_part_##name, &r);                                 \
+        for (int64_t i = 0; i < n_parts; i++)                                                 \
+            sum += parts[i];                                                                  \
+        return sum;                                                                           \
     }
 SUM_LONG(f32)
 SUM_LONG(f64)
@@ -194,31 +215,33 @@ SUM_KERNELS(f64, double)
 
 /* ---- Sums of integers, extremes, and where they are ---- */
 
-/* Over the reduced axes of each output; FIRST and NEXT see the element x, and its number i. */
+/* Over the reduced axes of each output; NEXT sees the element x. */
 #define EACH(name, T, OUT, DECLARE, NEXT, RESULT)                                                 \
+    static void name##_output(int64_t o, const void *context)                                     \
+    {                                                                                             \
+        const job *j = context;                                                                   \
+        const plan *p = &j->p;                                                                    \
+        int last = p->n_reduced - 1;                                                              \
+        int64_t inner = last < 0 ? 1 : p->reduced[last],                                          \
+                step = last < 0 ? 0 : p->reduced_in[last];                                        \
+        int64_t rows = inner ? p->n_each / inner : 0;                                             \
+        const char *in = j->it->data[1] + offset_of(o, p->n_kept, p->kept, p->kept_in);           \
+        char *out = j->it->data[0] + offset_of(o, p->n_kept, p->kept, p->kept_out);               \
+        DECLARE;                                                                                  \
+        for (int64_t r = 0; r < rows; r++) {                                                      \
+            const char *row = last < 0 ? in : in + offset_of(r, last, p->reduced, p->reduced_in); \
+            for (int64_t i = 0; i < inner; i++) {                                                 \
+                const T x = *(const T *)(const void *)(row + i * step);                           \
+                NEXT;                                                                             \
+            }                                                                                     \
+        }                                                                                         \
+        *(OUT *)(void *)out = (OUT)(RESULT);                                                      \
+    }                                                                                             \
     static void name(const syn_strided *it, const double *params)                                 \
     {                                                                                             \
-        plan p = plan_of(it);                                                                     \
-        int last = p.n_reduced - 1;                                                               \
-        int64_t inner = last < 0 ? 1 : p.reduced[last], step = last < 0 ? 0 : p.reduced_in[last]; \
-        int64_t rows = inner ? p.n_each / inner : 0;                                              \
-        (void)params;                                                                             \
-        SYN_PRAGMA(omp parallel for schedule(static) if (p.n_outputs * p.n_each >= 65536)) for (   \
-            int64_t o = 0; o < p.n_outputs; o++)                                                  \
-        {                                                                                         \
-            const char *in = it->data[1] + offset_of(o, p.n_kept, p.kept, p.kept_in);             \
-            char *out = it->data[0] + offset_of(o, p.n_kept, p.kept, p.kept_out);                 \
-            DECLARE;                                                                              \
-            for (int64_t r = 0; r < rows; r++) {                                                  \
-                const char *row =                                                                 \
-                    last < 0 ? in : in + offset_of(r, last, p.reduced, p.reduced_in);             \
-                for (int64_t j = 0; j < inner; j++) {                                             \
-                    const T x = *(const T *)(const void *)(row + j * step);                       \
-                    NEXT;                                                                         \
-                }                                                                                 \
-            }                                                                                     \
-            *(OUT *)(void *)out = (OUT)(RESULT);                                                  \
-        }                                                                                         \
+        job j = {.it = it, .params = params, .p = plan_of(it)};                                   \
+        syn_parallel_for(j.p.n_outputs, j.p.n_outputs *j.p.n_each >= SYN_PARALLEL_MIN,            \
+                         name##_output, &j);                                                      \
     }
 #define FIRST_OF(T) T best = *(const T *)(const void *)in
 #define INTEGER_KERNELS(DT, T)                                            \
