@@ -7,25 +7,22 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static volatile unsigned sink;
-    syn_framing framing = {0};
     syn_budget budget = {.limit = 1 << 16};
+    syn_framing framing = {.budget = &budget, .max_bytes = 1 << 12};
     size_t step = size > 0 ? 1 + bytes[0] % 64 : 1;
     syn_status status = SYN_OK;
 
     for (size_t at = 1; status == SYN_OK && at < size; at += step) {
         const unsigned char *piece = bytes + at;
         const unsigned char *end = piece + (size - at < step ? size - at : step);
-        for (bool has_message = true; status == SYN_OK && has_message;) {
-            const unsigned char *message;
-            size_t message_size;
-            status = syn_framing_next(&framing, &budget, 1 << 12, &piece, end, &message,
-                                      &message_size, &has_message);
-            for (size_t i = 0; status == SYN_OK && has_message && i < message_size; i++)
-                sink = sink + message[i];
+        for (syn_framing_message message = {bytes, 0}; status == SYN_OK && message.bytes;) {
+            status = syn_framing_next(&framing, &piece, end, &message);
+            for (size_t i = 0; status == SYN_OK && message.bytes && i < message.size; i++)
+                sink = sink + message.bytes[i];
         }
     }
     (void)syn_framing_is_whole(&framing);
-    syn_framing_release(&framing, &budget);
+    syn_framing_release(&framing);
     SYN_BUG_ON(budget.used != 0);
     return 0;
 }
