@@ -18,11 +18,12 @@ static int teardown(void **state)
 static void run_job(house *h, uint32_t n_ranks, uint32_t restarts, char job_id[32], rank *ranks)
 {
     char message[1024];
+    int before = n_launches;
     assert_int_equal(
         house_submit_with(h, (submission){.n_ranks = n_ranks, .restarts_plus_one = restarts + 1},
                           job_id, message),
         SYN_OK);
-    house_wait_launch(h, n_launches + 1);
+    house_wait_launch(h, before + 1);
     ranks_start(h, n_launches - 1, ranks, job_id);
     house_wait(h, job_id, SYN_JOB_STARTING);
     for (uint32_t r = 0; r < n_ranks; r++)

@@ -15,8 +15,9 @@ static int teardown(void **state)
 
 static void run_job(house *h, uint32_t n_ranks, char job_id[32], rank *ranks)
 {
+    int before = n_launches;
     house_submit(h, n_ranks, job_id);
-    house_wait_launch(h, n_launches + 1);
+    house_wait_launch(h, before + 1);
     ranks_start(h, n_launches - 1, ranks, job_id);
     for (uint32_t r = 0; r < n_ranks; r++)
         rank_report(&ranks[r], job_id, launches[n_launches - 1].epoch, 5, SYN_PHASE_FORWARD);

@@ -104,8 +104,9 @@ static void wait_end(house *h, stream *s)
 
 static void run_job(house *h, uint32_t n_ranks, char job_id[32], rank *ranks)
 {
+    int before = n_launches;
     house_submit(h, n_ranks, job_id);
-    house_wait_launch(h, n_launches + 1);
+    house_wait_launch(h, before + 1);
     ranks_start(h, n_launches - 1, ranks, job_id);
     for (uint32_t r = 0; r < n_ranks; r++)
         rank_report(&ranks[r], job_id, launches[n_launches - 1].epoch, 5, SYN_PHASE_FORWARD);
@@ -283,6 +284,7 @@ static void a_log_is_resumed_at_its_offset(void **state)
     assert_int_equal(s.final_state, 0); /* the job has not ended */
     assert_int_equal(beyond.bytes.length, 0);
     assert_int_equal(beyond.n_last, 1);
+    syn_str_release(&beyond.bytes);
     syn_str_release(&s.bytes);
     finish_job(h, job_id, ranks, 1);
     house_close(h);
