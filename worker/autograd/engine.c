@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/vec.h"
 #include "worker/autograd/backward_end.h"
+#include "worker/autograd/backward_end.h"
 #include "worker/autograd/node.h"
 #include "worker/tensor/thread.h"
 
@@ -412,6 +413,8 @@ static syn_status run_pass(walk *w, syn_tensor *tensor, syn_backward_options opt
     syn_status status = start(w, tensor, options.grad_output);
     (void)syn_grad_enable(was);
     syn_scope_end(depth);
+    if (!w->inputs)
+        status = syn_backward_end_run(status);
     if (status != SYN_OK && (tensor || !syn_failed()))
         (void)syn_stick(status);
     return status;
