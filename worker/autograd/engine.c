@@ -3,7 +3,6 @@
 #include "common/base/mem.h"
 #include "common/base/vec.h"
 #include "worker/autograd/backward_end.h"
-#include "worker/autograd/backward_end.h"
 #include "worker/autograd/node.h"
 #include "worker/tensor/thread.h"
 
@@ -423,7 +422,7 @@ static syn_status run_pass(walk *w, syn_tensor *tensor, syn_backward_options opt
 syn_status syn_backward_with(syn_tensor *tensor, syn_backward_options options)
 {
     walk w = {0};
-    return syn_backward_end_run(run_pass(&w, tensor, options));
+    return run_pass(&w, tensor, options);
 }
 
 syn_status syn_backward(syn_tensor *tensor)
