@@ -65,8 +65,8 @@ static syn_status register_for_job(syn_jobs *jobs, const syn_worker_identity *wh
     SYN_TRY(syn_cluster_register(jobs->cluster, &full, syn_clock_monotonic_ns(), &worker));
     rank->worker = worker;
     mark_registered(job->attempt, who->rank);
-    syn_job_fill_assignment(job, assignment_out);
-    syn_job_drive(job);
+    syn_job_fill_assignment(
+        job, assignment_out); /* borrowed: nothing may end the attempt before the answer */
     return SYN_OK;
 }
 

@@ -122,7 +122,7 @@ typedef struct house {
     syn_rpc_channel *channel;
     /* changed by tests before house_open */
     int64_t slots;
-    uint32_t lost_ms, grace_ms, max_pages, stall_ms;
+    uint32_t poll_ms, lost_ms, grace_ms, max_pages, stall_ms;
     bool oversubscribe;
 } house;
 
@@ -154,7 +154,7 @@ static inline void house_open(house *h)
                                       .oversubscribe = h->oversubscribe,
                                       .launcher = {fake_start, fake_find, fake_poll, fake_kill},
                                       .sessions = syn_rpc_session_ops,
-                                      .poll_ms = 5,
+                                      .poll_ms = h->poll_ms ? h->poll_ms : 5,
                                       .grace_ms = h->grace_ms ? h->grace_ms : 60,
                                       .lost_ms = h->lost_ms ? h->lost_ms : 10000,
                                       .retry_ms = 1,

@@ -495,6 +495,23 @@ static void a_rank_of_a_stale_epoch_is_refused(void **state)
     house_close(h);
 }
 
+static void a_rank_that_registers_while_its_launch_ends_gets_its_answer(void **state)
+{
+    house *h = *state;
+    rank one = {.house = h, .worker_id = "w", .epoch = 1, .n_ranks = 1};
+    h->poll_ms = 3600000; /* nobody else looks at the launch meanwhile */
+    house_open(h);
+    house_submit(h, 1, one.job_id);
+    while (house_job(h, one.job_id)->version < 3) /* queued, launching, the launch itself */
+        house_turn(h);
+    end_launch(0, 1);
+
+    assert_int_equal(rank_register(&one), SYN_OK);
+
+    assert_string_equal(one.assigned_job, one.job_id);
+    house_close(h);
+}
+
 static void a_silent_rank_of_a_living_launch_is_given_up(void **state)
 {
     house *h = *state;
@@ -587,6 +604,7 @@ int main(void)
         TEST(ranks_that_do_not_stop_are_killed),
         TEST(the_time_limit_ends_the_job),
         TEST(a_rank_of_a_stale_epoch_is_refused),
+        TEST(a_rank_that_registers_while_its_launch_ends_gets_its_answer),
         TEST(a_silent_rank_of_a_living_launch_is_given_up),
         TEST(a_hang_is_named_while_the_job_runs),
         TEST(a_full_disk_refuses_submissions_and_harms_nothing),
