@@ -8,6 +8,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/worker/include/syncline ${PROJECT_SOURCE
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/proto/syncline DESTINATION ${CMAKE_INSTALL_DATADIR}/syncline/proto)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/examples/ DESTINATION ${CMAKE_INSTALL_DATADIR}/syncline/examples)
 
+file(RELATIVE_PATH SYN_PC_TO_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(${PROJECT_SOURCE_DIR}/deploy/syncline.pc.in ${CMAKE_BINARY_DIR}/syncline.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/syncline.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 configure_package_config_file(${PROJECT_SOURCE_DIR}/deploy/SynclineConfig.cmake.in
