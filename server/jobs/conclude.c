@@ -168,6 +168,12 @@ void syn_job_conclude(syn_job *job)
         syn_attempt_judge(&facts, &verdict);
         apply(job, &verdict);
     }
+    if (job->attempt->was_adopted) {
+        if (syn_job_state_is_terminal(job->record.state))
+            job->jobs->stats.recovered_ended++;
+        else
+            job->jobs->stats.recovered_requeued++;
+    }
     syn_job_end_attempt(job);
     syn_job_flush(job);
 }
@@ -203,14 +209,12 @@ syn_status syn_job_take_outcome(syn_job *job, const syn_rank_outcome *outcome)
     syn_attempt_set_outcome(attempt, outcome->rank, outcome->state);
     if (outcome->rank == 0 && !take_results(&job->record, outcome))
         return syn_fail_memory(256, "the results of a job");
-    if (outcome->state == SYN_JOB_FAILED && outcome->failure && !failure->is_set) {
-        *failure = *outcome->failure;
-        failure->is_set = true;
-        failure->host = NULL;
-        failure->message = NULL;
-        if (!syn_text_set(&failure->host, syn_text_get(outcome->failure->host)) ||
-            !syn_text_set(&failure->message, syn_text_get(outcome->failure->message)))
-            return syn_fail_memory(256, "a failure");
-    }
+    if (outcome->state != SYN_JOB_FAILED || !outcome->failure || failure->is_set)
+        return SYN_OK;
+    /* Into the record at once, so that a restart of the coordinator does not lose it. */
+    if (!syn_job_failure_copy(failure, outcome->failure) ||
+        !syn_job_failure_copy(&job->record.failure, failure))
+        return syn_fail_memory(256, "a failure");
+    job->record.failure.attempt = job->record.attempt;
     return SYN_OK;
 }

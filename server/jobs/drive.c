@@ -207,9 +207,12 @@ static bool has_ended(syn_job *job)
         return true;
     if (syn_job_is_pooled(job))
         return attempt->n_outcomes == attempt->n_ranks || attempt->pool_is_gone;
-    if (!attempt->has_handle)
-        return attempt->was_adopted && !job->find_until_ns &&
-               job->record.state != SYN_JOB_LAUNCHING;
+    if (!attempt->has_handle) {
+        bool is_lost = attempt->was_adopted && job->record.state != SYN_JOB_LAUNCHING;
+        if (is_lost) /* looked for, and not found */
+            attempt->launch_state = SYN_LAUNCH_LOST;
+        return is_lost;
+    }
     attempt->launch_state = job->jobs->options.launcher.poll(&attempt->handle, job->record.run_dir,
                                                              job->record.attempt, &attempt->exit);
     return attempt->launch_state != SYN_LAUNCH_ALIVE;

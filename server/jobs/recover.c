@@ -8,6 +8,8 @@
 
 #include <dirent.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 /* ---- reading ---- */
 
@@ -141,6 +143,33 @@ syn_status syn_jobs_load(syn_jobs *jobs)
 
 /* ---- taking up ---- */
 
+/* For how long the attempt has run. A supervisor's start is known on the clock since boot, which
+ * nobody sets; a pool's assignment only on the wall clock. */
+static uint64_t running_ns(const syn_job *job, uint64_t now)
+{
+    const syn_attempt *attempt = job->attempt;
+    int64_t ran_ns = syn_clock_wall_ns() - job->record.attempt_started_ns;
+    struct timespec boot;
+    if (attempt->has_handle && clock_gettime(CLOCK_BOOTTIME, &boot) == 0) {
+        uint64_t start_s = attempt->handle.start_ticks / (uint64_t)sysconf(_SC_CLK_TCK);
+        ran_ns = ((int64_t)boot.tv_sec - (int64_t)start_s) * 1000000000;
+    }
+    return ran_ns < 0 || (uint64_t)ran_ns > now ? 0 : (uint64_t)ran_ns;
+}
+
+/* A rank's own error that was acknowledged before the restart is the culprit still. */
+static void restore_failure(syn_job *job)
+{
+    syn_attempt *attempt = job->attempt;
+    const syn_job_failure *failure = &job->record.failure;
+    bool has_failed = false;
+    for (uint32_t r = 0; r < attempt->n_ranks; r++)
+        has_failed = has_failed || attempt->ranks[r].outcome == SYN_JOB_FAILED;
+    if (has_failed && failure->is_set && failure->attempt == job->record.attempt &&
+        job->record.state != SYN_JOB_RECOVERING)
+        (void)syn_job_failure_copy(&attempt->failure, failure);
+}
+
 static void take_up(syn_job *job)
 {
     syn_jobs *jobs = job->jobs;
@@ -151,13 +180,8 @@ static void take_up(syn_job *job)
             jobs, "the coordinator is out of memory while it takes up the jobs of an earlier life");
         return;
     }
-    int64_t ran_ns = syn_clock_wall_ns() - job->record.attempt_started_ns;
-    if (ran_ns < 0 || (uint64_t)ran_ns > now)
-        ran_ns = 0; /* the clock was set in between: the limit counts from now */
-    attempt->began_ns = now - (uint64_t)ran_ns;
+    attempt->began_ns = now - running_ns(job, now);
     attempt->watched_ns = now;
-    bool has_failure =
-        job->record.failure.is_set && job->record.failure.attempt == job->record.attempt;
     if (syn_job_is_pooled(job)) {
         attempt->has_begun =
             true; /* an assignment that was not sent is sent when its rank comes back idle */
@@ -165,8 +189,7 @@ static void take_up(syn_job *job)
     } else if (!attempt->has_handle) {
         job->find_until_ns = now + (uint64_t)jobs->options.find_ms * 1000000u;
     }
-    if (has_failure && job->record.state == SYN_JOB_RECOVERING)
-        attempt->lost_reason = job->record.reason;
+    restore_failure(job);
     attempt->resume_from = attempt->resume_from ? attempt->resume_from : syn_strdup("");
     jobs->stats.recovered_adopted++;
     SYN_INFO("%s: taken up in state %s, attempt %u", job->id, syn_job_state_name(job->record.state),

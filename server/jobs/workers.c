@@ -333,8 +333,12 @@ void syn_jobs_outcome(syn_jobs *jobs, const syn_rank_outcome *outcome, syn_jobs_
         reply(status, syn_error_message(), NULL, user);
         return;
     }
-    if (job->attempt->ranks[outcome->rank].outcome == SYN_JOB_UNSPECIFIED &&
-        syn_job_take_outcome(job, outcome) != SYN_OK) {
+    bool is_known = job->attempt->ranks[outcome->rank].outcome != SYN_JOB_UNSPECIFIED;
+    if (is_known && job->n_pending) { /* else every repetition would pile up behind a full disk */
+        reply(SYN_UNAVAILABLE, "the outcome is being written", NULL, user);
+        return;
+    }
+    if (!is_known && syn_job_take_outcome(job, outcome) != SYN_OK) {
         reply(SYN_RESOURCE_EXHAUSTED, syn_error_message(), NULL, user);
         return;
     }
@@ -360,6 +364,10 @@ void syn_jobs_checkpoint(syn_jobs *jobs, const char *job_id, uint64_t epoch, uin
     if (status == SYN_OK && path[0] != '/')
         status = SYN_FAIL(SYN_INVALID_ARGUMENT,
                           "the path of a checkpoint is absolute, not \"%.200s\"", path);
+    if (status == SYN_OK && job->n_pending && job->record.has_checkpoint &&
+        job->record.checkpoint_step == step &&
+        strcmp(syn_text_get(job->record.checkpoint_path), path) == 0)
+        status = SYN_FAIL(SYN_UNAVAILABLE, "the checkpoint is being written down");
     syn_change *change = status == SYN_OK ? syn_job_draft(job) : NULL;
     if (status == SYN_OK && (!change || !syn_text_set(&job->record.checkpoint_path, path)))
         status = syn_fail_memory(strlen(path), "a checkpoint");

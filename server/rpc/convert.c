@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { MAX_RANKS = 8192 }; /* whose status goes into one message */
+
 #define SAME_STATE(name, number) \
     _Static_assert((int)SYN_JOB_##name == (int)SYNCLINE__V1__JOB_STATE__JOB_STATE_##name, #name);
 SYN_JOB_STATE_LIST(SAME_STATE)
@@ -109,7 +111,7 @@ static bool convert_metrics(syn_arena *arena, const syn_job_record *r, Syncline_
 
 static bool convert_ranks(syn_arena *arena, const syn_job *job, Syncline__V1__Job *m)
 {
-    uint32_t n = syn_job_shown(job)->n_ranks;
+    uint32_t n = syn_job_shown(job)->n_ranks < MAX_RANKS ? syn_job_shown(job)->n_ranks : MAX_RANKS;
     m->rank_statuses = syn_arena_alloc(arena, (n + 1) * sizeof(Syncline__V1__RankStatus *));
     for (uint32_t r = 0; m->rank_statuses && r < n; r++) {
         const syn_worker *worker = syn_job_rank(job, r);

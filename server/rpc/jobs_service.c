@@ -5,7 +5,14 @@
 
 #include <string.h>
 
-enum { MAX_PATH = 4096, MAX_OVERRIDES = 1000, MAX_OVERRIDE = 65536, DEFAULT_LIMIT = 1000 };
+enum {
+    MAX_PATH = 4096,
+    MAX_OVERRIDES = 1000,
+    MAX_OVERRIDE = 65536,
+    DEFAULT_LIMIT = 1000,
+    MAX_LIST_BYTES =
+        SYN_RPC_MAX_MESSAGE_BYTES - 65536, /* a page ends early, else it would be refused */
+};
 
 /* ---- SubmitJob ---- */
 
@@ -137,6 +144,7 @@ static void list_jobs(syn_rpc_call *call, const ProtobufCMessage *message, void 
     uint32_t limit =
         request->limit == 0 || request->limit > DEFAULT_LIMIT ? DEFAULT_LIMIT : request->limit;
     uint64_t number = syn_jobs_last_number(services->jobs) + 1;
+    size_t size_bytes = 0;
     if (*request->after_job_id && !(number = syn_job_id_parse(request->after_job_id))) {
         syn_rpc_call_fail(call,
                           SYN_FAIL(SYN_INVALID_ARGUMENT, "after_job_id is not a job id: %.40s",
@@ -148,12 +156,15 @@ static void list_jobs(syn_rpc_call *call, const ProtobufCMessage *message, void 
         syn_job *job = syn_jobs_get(services->jobs, number);
         if (!job || !is_wanted(job, request))
             continue;
-        if (response.n_jobs == limit) {
+        Syncline__V1__Job *next = syn_convert_job(&arena, job, false);
+        size_bytes += next ? syncline__v1__job__get_packed_size(next) + 8 : 0;
+        if (response.n_jobs == limit || size_bytes > MAX_LIST_BYTES) {
             response.has_more = true;
             break;
         }
-        response.jobs[response.n_jobs] = syn_convert_job(&arena, job, false);
-        if (!response.jobs[response.n_jobs++])
+        if (next)
+            response.jobs[response.n_jobs++] = next;
+        else
             response.jobs = NULL;
     }
     if (response.jobs)

@@ -88,6 +88,17 @@ const char *syn_text_get(const char *text)
     return text ? text : "";
 }
 
+bool syn_job_failure_copy(syn_job_failure *to, const syn_job_failure *from)
+{
+    syn_job_failure copy = *from;
+    copy.is_set = true;
+    copy.host = to->host;
+    copy.message = to->message;
+    *to = copy;
+    bool has_host = syn_text_set(&to->host, from->host);
+    return syn_text_set(&to->message, from->message) && has_host;
+}
+
 syn_job_record *syn_job_record_copy(const syn_job_record *record)
 {
     syn_job_record *copy = syn_malloc(sizeof *copy);

@@ -97,6 +97,9 @@ void syn_job_record_free(syn_job_record *record);
 bool syn_text_set(char **text, const char *value);
 /* "" for NULL. */
 const char *syn_text_get(const char *text);
+/* Replaces what `to` owns by copies; `to` is set. False when out of memory, with some text missing.
+ */
+bool syn_job_failure_copy(syn_job_failure *to, const syn_job_failure *from);
 /* Adds a final metric, or replaces the one of this name. */
 bool syn_job_record_set_metric(syn_job_record *record, const char *name, double value);
 

@@ -176,6 +176,49 @@ static void a_failure_that_nobody_saw_is_taken_from_the_ranks_files(void **state
     house_close(h);
 }
 
+static void a_failure_that_was_acknowledged_is_the_cause_after_a_restart(void **state)
+{
+    house *h = *state;
+    rank ranks[2];
+    char job_id[32];
+    h->grace_ms = 10000;
+    house_open(h);
+    run_job(h, 2, job_id, ranks);
+    assert_int_equal(rank_outcome(&ranks[1], job_id, 1, 1, SYN_JOB_FAILED, "the loss is NaN"),
+                     SYN_OK);
+    house_close(h);
+
+    end_launch(0, 1);
+    house_open(h);
+    house_wait(h, job_id, SYN_JOB_FAILED);
+
+    assert_string_equal(house_job(h, job_id)->reason_text, "rank 1: the loss is NaN");
+    assert_int_equal(syn_jobs_get_stats(h->jobs)->recovered_ended, 1);
+    house_close(h);
+}
+
+static void a_running_job_whose_launch_is_nowhere_is_tried_again(void **state)
+{
+    house *h = *state;
+    rank ranks[1];
+    char job_id[32], command[200];
+    house_open(h);
+    run_job(h, 1, job_id, ranks);
+    house_close(h);
+    (void)snprintf(command, sizeof command,
+                   "sqlite3 %s/coordinator.db 'DELETE FROM launches' 2>/dev/null", h->dir);
+    if (system(command) != 0)
+        skip();
+    launches[0].is_on_disk = false;
+
+    house_open(h);
+    house_wait_launch(h, 2);
+
+    assert_int_equal(launches[1].attempt, 2);
+    assert_int_equal(syn_jobs_get_stats(h->jobs)->recovered_requeued, 1);
+    house_close(h);
+}
+
 static void junk_in_an_outcome_file_harms_nothing(void **state)
 {
     house *h = *state;
@@ -316,6 +359,8 @@ int main(void)
         TEST(a_launch_that_was_not_recorded_is_found_by_its_tag),
         TEST(an_end_that_nobody_saw_is_taken_from_the_ranks_files),
         TEST(a_failure_that_nobody_saw_is_taken_from_the_ranks_files),
+        TEST(a_failure_that_was_acknowledged_is_the_cause_after_a_restart),
+        TEST(a_running_job_whose_launch_is_nowhere_is_tried_again),
         TEST(junk_in_an_outcome_file_harms_nothing),
         TEST(a_launch_that_vanished_with_its_machine_is_tried_again),
         TEST(a_cancelled_job_does_not_come_back),

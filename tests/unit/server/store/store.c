@@ -15,9 +15,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
@@ -28,7 +30,7 @@ typedef struct fixture {
     syn_store *store;
     int n_done, n_refused;
     char order[4096];
-    char refusal[512];
+    char refusal[512], broken[1024];
     /* what a load saw */
     int n_jobs, n_specs, n_events, n_requests, n_launches, n_outcomes;
     syn_job_record *last;
@@ -317,6 +319,46 @@ static void a_change_that_cannot_be_refused_waits_for_room(void **state)
     assert_int_equal(f->n_refused, 2);
 }
 
+static void on_broken(const char *sentence, void *user)
+{
+    fixture *f = user;
+    (void)snprintf(f->broken, sizeof f->broken, "%s", sentence);
+}
+
+static void an_input_output_error_is_the_end_of_the_store(void **state)
+{
+    fixture *f = *state;
+    const syn_store_options options = {
+        .dir = f->dir, .loop = &f->loop, .on_broken = on_broken, .user = f};
+    struct rlimit before, small;
+    assert_int_equal(syn_store_open(&options, &f->store), SYN_OK);
+    syn_store_commit(f->store, change_of(f, 1));
+    wait_for(f, 1);
+    /* No file may grow beyond this: the writes of the log fail, and not because the disk is full.
+     */
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 100000;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+
+    syn_store_commit(f->store, large_change(f, 2));
+    while (!f->broken[0])
+        (void)uv_run(&f->loop, UV_RUN_ONCE);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+
+    assert_int_equal(f->n_refused, 1);
+    assert_non_null(strstr(f->broken, "coordinator.db"));
+    syn_store_commit(f->store, change_of(f, 3)); /* nothing is taken any more */
+    wait_for(f, 3);
+    assert_int_equal(f->n_refused, 2);
+    close_store(f);
+    open_store(f, 0);
+    load(f);
+    assert_true(f->n_jobs >= 1); /* what was acknowledged is there */
+    close_store(f);
+}
+
 static bool has_file_with(const char *dir, const char *part)
 {
     bool found = false;
@@ -514,6 +556,7 @@ int main(void)
         TEST(the_later_change_of_a_job_wins),
         TEST(a_full_disk_refuses_the_submission_and_says_so),
         TEST(a_change_that_cannot_be_refused_waits_for_room),
+        TEST(an_input_output_error_is_the_end_of_the_store),
         TEST(a_damaged_file_is_moved_aside_and_a_new_one_begun),
         TEST(a_file_with_torn_pages_is_moved_aside),
         TEST(a_cut_off_log_loses_only_what_was_cut),
