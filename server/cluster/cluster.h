@@ -43,7 +43,9 @@ typedef struct syn_worker {
     uint64_t contact_ns;      /* last sign of life */
     uint64_t phase_change_ns; /* when step, phase or collective last changed, by our clock */
     syn_rank_status status;
-    size_t index; /* in the cluster */
+    char label[128]; /* of the collective that it is in, "" when in none: "bucket 3 (conv4.weight)"
+                      */
+    size_t index;    /* in the cluster */
 } syn_worker;
 
 struct syn_pool {

@@ -164,6 +164,7 @@ typedef struct syn_worker_report {
     uint64_t epoch;
     bool is_first;                    /* of its stream */
     const syn_rank_status *status;    /* NULL: nothing new */
+    const char *label;                /* of the collective that it is in; NULL or "": in none */
     const syn_job_progress *progress; /* from job rank 0, or NULL */
 } syn_worker_report;
 /* FAILED_PRECONDITION: the epoch is over; the stream of a rank launched for one job is ended with

@@ -75,22 +75,26 @@ static uint32_t mark_culprits(const syn_worker *const *ranks, uint32_t n_ranks, 
     return n;
 }
 
+/* Nobody moves, so whoever is not a culprit waits, whatever it calls its phase. */
 static void describe_others(syn_str *out, const syn_worker *const *ranks, uint32_t n_ranks,
                             const bool *culprits, bool *waiting)
 {
-    uint64_t collective = 0;
+    const syn_worker *ahead = NULL;
     uint32_t n = 0;
     for (uint32_t r = 0; r < n_ranks; r++) {
-        waiting[r] = ranks[r] && !culprits[r] && is_waiting(ranks[r]->status.phase);
+        waiting[r] = ranks[r] && !culprits[r];
         n += waiting[r];
-        if (waiting[r] && ranks[r]->status.collective > collective)
-            collective = ranks[r]->status.collective;
+        if (waiting[r] && (!ahead || is_behind(ahead, ranks[r])))
+            ahead = ranks[r];
     }
     if (n == 0)
         return;
     syn_str_append(out, n == 1 ? "; rank " : "; ranks ");
     append_ranks(out, waiting, n_ranks);
-    syn_str_appendf(out, " wait%s in collective %" PRIu64, n == 1 ? "s" : "", collective);
+    syn_str_appendf(out, " wait%s in step %" PRIu64 ", collective %" PRIu64, n == 1 ? "s" : "",
+                    ahead->status.step, ahead->status.collective);
+    if (ahead->label[0])
+        syn_str_appendf(out, ", %s", ahead->label);
 }
 
 bool syn_stall_describe(const syn_worker *const *ranks, uint32_t n_ranks, uint64_t now_ns,

@@ -248,8 +248,11 @@ syn_status syn_jobs_report(syn_jobs *jobs, syn_worker *worker, const syn_worker_
     }
     mark_registered(job->attempt, worker->job_rank);
     job->attempt->ranks[worker->job_rank].idle_since_ns = 0;
-    if (report->status)
+    if (report->status) {
         syn_cluster_report(worker, report->status, worker->contact_ns);
+        (void)snprintf(worker->label, sizeof worker->label, "%.120s",
+                       report->label ? report->label : "");
+    }
     if (report->progress && worker->job_rank == 0)
         take_progress(job, report->progress);
     if (job->record.state == SYN_JOB_LAUNCHING || job->record.state == SYN_JOB_STARTING)

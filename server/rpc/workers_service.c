@@ -136,16 +136,19 @@ static void take_report(syn_rpc_call *call, const ProtobufCMessage *message, voi
     if (is_first)
         result = open_session(s, m);
     if (result == SYN_OK && s->worker) {
+        syn_arena arena = {0};
         syn_worker_report report = {.job_id = m->job_id, .epoch = m->epoch, .is_first = is_first};
         if (m->status) {
             syn_convert_rank_status(m->status, &status);
             report.status = &status;
+            report.label = syn_bytes_to_printable(&arena, &m->text, 100 / 3);
         }
         if (m->progress) {
             syn_convert_progress(m->progress, &progress);
             report.progress = &progress;
         }
         result = syn_jobs_report(services->jobs, s->worker, &report);
+        syn_arena_release(&arena);
     }
     if (result != SYN_OK)
         syn_rpc_call_fail(call, result);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 /* cmocka wants the four above first */
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { N = 8 };
@@ -19,7 +20,8 @@ typedef struct scene {
     uint32_t first;
 } scene;
 
-/* Eight ranks in step 812 that wait in collective 37 and have reported just now, at second 100. */
+/* Eight ranks in step 812 that wait in step 812, collective 37, bucket 3 (conv4.weight) and have
+ * reported just now, at second 100. */
 static void prepare(scene *s)
 {
     *s = (scene){.host = "node3"};
@@ -30,6 +32,7 @@ static void prepare(scene *s)
                          .contact_ns = SECONDS(100),
                          .phase_change_ns = SECONDS(65),
                          .status = {.step = 812, .collective = 37, .phase = SYN_PHASE_COMMUNICATE}};
+        (void)snprintf(s->workers[r].label, sizeof s->workers[r].label, "bucket 3 (conv4.weight)");
         s->ranks[r] = &s->workers[r];
     }
 }
@@ -50,9 +53,9 @@ static void the_rank_that_is_not_waiting_is_the_culprit(void **state)
 
     assert_true(describe(&s));
 
-    assert_string_equal(s.text,
-                        "rank 5 (node3, pid 105) has been in data_read of step 812 for 35 s; "
-                        "ranks 0-4, 6 and 7 wait in collective 37");
+    assert_string_equal(
+        s.text, "rank 5 (node3, pid 105) has been in data_read of step 812 for 35 s; "
+                "ranks 0-4, 6 and 7 wait in step 812, collective 37, bucket 3 (conv4.weight)");
     assert_int_equal(s.first, 5);
 }
 
@@ -88,8 +91,10 @@ static void a_rank_that_reports_nothing_is_told_from_one_that_does_not_move(void
 
     assert_true(describe(&s));
 
-    assert_string_equal(s.text, "rank 0 (node3, pid 100) has not reported for 40 s, last from "
-                                "backward of step 811; ranks 1-7 wait in collective 37");
+    assert_string_equal(
+        s.text,
+        "rank 0 (node3, pid 100) has not reported for 40 s, last from "
+        "backward of step 811; ranks 1-7 wait in step 812, collective 37, bucket 3 (conv4.weight)");
 }
 
 static void two_culprits_are_two(void **state)
@@ -103,8 +108,9 @@ static void two_culprits_are_two(void **state)
 
     assert_true(describe(&s));
 
-    assert_string_equal(s.text, "ranks 3 and 4 have been in forward of step 811 for 35 s; "
-                                "ranks 0-2, 5 and 6 wait in collective 37");
+    assert_string_equal(
+        s.text, "ranks 3 and 4 have been in forward of step 811 for 35 s; "
+                "ranks 0-2 and 5-7 wait in step 812, collective 37, bucket 3 (conv4.weight)");
 }
 
 static void unknown_ranks_are_left_out(void **state)
