@@ -72,6 +72,10 @@ int syn_backend_use(const char *name);
 /* A pragma inside a macro: SYN_PRAGMA(omp parallel for if (n > 1)) */
 #define SYN_PRAGMA(...) _Pragma(#__VA_ARGS__)
 
+/* A helper of such functions has to become part of each clone: on its own it would be compiled for
+ * the oldest processor. */
+#define SYN_INLINE static inline __attribute__((always_inline))
+
 /* Below so many elements a second thread costs more than it brings. */
 enum { SYN_PARALLEL_MIN = 32768 };
 

@@ -10,6 +10,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Elements of the longest vectors. */
+enum { VECTOR = 16 };
+
 #define SYN_BODY "worker/kernels/cpu/attention.c"
 #include "worker/kernels/each_real.h"
 
@@ -22,6 +25,8 @@ const syn_attention_kernels syn_attention_cpu[] = {TABLE(f32), TABLE(f64)};
 #else
 
 #define VEC_EXP KERNEL(syn_vec_exp)
+
+#include "worker/kernels/cpu/lanes.h"
 
 /* A matrix of one head: its first element, the step between its rows, and whether a product takes
  * it transposed. */
@@ -60,25 +65,29 @@ static void KERNEL(multiply)(const int64_t extents[3], REAL alpha, KERNEL(matrix
      a.data, b.data, c.data);
 }
 
-/* Turns scores (n_queries, n_keys) into probabilities in place. */
+/* Turns scores (n_queries, n_keys) into probabilities in place. Rows are walked in whole vectors,
+ * and what the mask hides is replaced on the way: a rest of single elements would cost more than
+ * the vectors. */
 SYN_MULTIARCH static void KERNEL(softmax_rows)(const syn_attention_dims *d, REAL *scores)
 {
-    for (int64_t i = 0; i < d->n_queries; i++, scores += d->n_keys) {
-        int64_t n = d->causal && i + 1 < d->n_keys ? i + 1 : d->n_keys;
-        REAL largest = -(REAL)INFINITY, sum = 0;
-#pragma omp simd reduction(max : largest)
-        for (int64_t j = 0; j < n; j++)
-            largest = scores[j] > largest ? scores[j] : largest;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t j = 0; j < n; j++) {
-            scores[j] = VEC_EXP(scores[j] - largest);
-            sum += scores[j];
-        }
-        REAL scale = 1 / sum;
+    int32_t n_keys = (int32_t)d->n_keys;
+    for (int64_t i = 0; i < d->n_queries; i++, scores += n_keys) {
+        int32_t n = d->causal && i + 1 < n_keys ? (int32_t)i + 1 : n_keys;
+        int32_t whole = (n + VECTOR - 1) / VECTOR * VECTOR;
+        whole = whole < n_keys ? whole : n_keys;
 #pragma omp simd
-        for (int64_t j = 0; j < n; j++)
+        for (int32_t j = n & -VECTOR; j < whole; j++)
+            scores[j] = j < n ? scores[j] : -(REAL)INFINITY;
+        REAL largest = KERNEL(max_of)(whole, scores);
+#pragma omp simd
+        for (int32_t j = 0; j < whole; j++)
+            scores[j] = VEC_EXP(scores[j] - largest);
+        REAL scale = 1 / KERNEL(sum_of)(whole, scores, scores, 0);
+#pragma omp simd
+        for (int32_t j = 0; j < whole; j++)
             scores[j] *= scale;
-        memset(scores + n, 0, (size_t)(d->n_keys - n) * sizeof(REAL));
+        if (whole < n_keys)
+            memset(scores + whole, 0, (size_t)(n_keys - whole) * sizeof(REAL));
     }
 }
 
@@ -95,10 +104,7 @@ SYN_MULTIARCH static void KERNEL(softmax_rows_backward)(const syn_attention_dims
 {
     REAL scale = (REAL)d->scale;
     for (int64_t i = 0; i < d->n_queries; i++, p += d->n_keys, grad_p += d->n_keys) {
-        REAL sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t j = 0; j < d->n_keys; j++)
-            sum += grad_p[j] * p[j];
+        REAL sum = KERNEL(sum_of_products)(d->n_keys, grad_p, p, 0);
 #pragma omp simd
         for (int64_t j = 0; j < d->n_keys; j++)
             grad_p[j] = p[j] * (grad_p[j] - sum) * scale;

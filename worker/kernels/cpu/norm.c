@@ -25,42 +25,20 @@ const syn_norm_kernels syn_norm_cpu[] = {TABLE(f32), TABLE(f64)};
 
 #else
 
+#include "worker/kernels/cpu/lanes.h"
+
 /* ---- Runs of adjacent elements ---- */
 
-static inline double KERNEL(run_sum)(int64_t n, const REAL *x)
+/* Adds the sums of grad_y and of grad_y * (x - mean). */
+SYN_INLINE void KERNEL(run_gradient_sums)(int64_t n, const REAL *grad_y, const REAL *x, REAL mean,
+                                          double sums[2])
 {
-    REAL sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i];
-    return (double)sum;
-}
-
-static inline double KERNEL(run_squares)(int64_t n, const REAL *x, REAL mean)
-{
-    REAL sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += (x[i] - mean) * (x[i] - mean);
-    return (double)sum;
-}
-
-/* Sums of grad_y and of grad_y * (x - mean). */
-static inline void KERNEL(run_gradient_sums)(int64_t n, const REAL *grad_y, const REAL *x,
-                                             REAL mean, double sums[2])
-{
-    REAL plain = 0, product = 0;
-#pragma omp simd reduction(+ : plain, product)
-    for (int64_t i = 0; i < n; i++) {
-        plain += grad_y[i];
-        product += grad_y[i] * (x[i] - mean);
-    }
-    sums[0] += (double)plain;
-    sums[1] += (double)product;
+    sums[0] += (double)KERNEL(sum_of)(n, grad_y, grad_y, 0);
+    sums[1] += (double)KERNEL(sum_of_products_about)(n, grad_y, x, mean);
 }
 
 /* y = (x - shift) * scale + offset */
-static inline void KERNEL(run_affine)(int64_t n, const REAL *x, const REAL terms[3], REAL *y)
+SYN_INLINE void KERNEL(run_affine)(int64_t n, const REAL *x, const REAL terms[3], REAL *y)
 {
     REAL shift = terms[0], scale = terms[1], offset = terms[2];
 #pragma omp simd
@@ -69,8 +47,8 @@ static inline void KERNEL(run_affine)(int64_t n, const REAL *x, const REAL terms
 }
 
 /* grad_x = a * grad_y + b * (x - mean) + c */
-static inline void KERNEL(run_gradient)(int64_t n, const REAL *grad_y, const REAL *x,
-                                        const REAL terms[4], REAL *grad_x)
+SYN_INLINE void KERNEL(run_gradient)(int64_t n, const REAL *grad_y, const REAL *x,
+                                     const REAL terms[4], REAL *grad_x)
 {
     REAL mean = terms[0], a = terms[1], b = terms[2], c = terms[3];
 #pragma omp simd
@@ -81,19 +59,22 @@ static inline void KERNEL(run_gradient)(int64_t n, const REAL *grad_y, const REA
 /* Long runs in pieces, whose sums are added in double. */
 enum { KERNEL(PIECE) = 4096 };
 
-static inline void KERNEL(set_stats)(int64_t n_runs, int64_t n, int64_t step, const REAL *x,
-                                     double stats[2])
+SYN_INLINE void KERNEL(set_stats)(int64_t n_runs, int64_t n, int64_t step, const REAL *x,
+                                  double stats[2])
 {
     double sum = 0, squares = 0, count = (double)(n_runs * n);
     for (int64_t r = 0; r < n_runs; r++)
-        for (int64_t at = 0; at < n; at += KERNEL(PIECE))
-            sum +=
-                KERNEL(run_sum)(n - at < KERNEL(PIECE) ? n - at : KERNEL(PIECE), x + r * step + at);
+        for (int64_t at = 0; at < n; at += KERNEL(PIECE)) {
+            int64_t length = n - at < KERNEL(PIECE) ? n - at : KERNEL(PIECE);
+            sum += (double)KERNEL(sum_of)(length, x + r * step + at, x + r * step + at, 0);
+        }
     REAL mean = (REAL)(sum / count);
     for (int64_t r = 0; r < n_runs; r++)
-        for (int64_t at = 0; at < n; at += KERNEL(PIECE))
-            squares += KERNEL(run_squares)(n - at < KERNEL(PIECE) ? n - at : KERNEL(PIECE),
-                                           x + r * step + at, mean);
+        for (int64_t at = 0; at < n; at += KERNEL(PIECE)) {
+            int64_t length = n - at < KERNEL(PIECE) ? n - at : KERNEL(PIECE);
+            const REAL *run = x + r * step + at;
+            squares += (double)KERNEL(sum_of_squares_about)(length, run, run, mean);
+        }
     double rest = sum / count - (double)mean; /* what rounding the mean took from it */
     stats[0] = sum / count;
     stats[1] = squares / count - rest * rest;
@@ -150,22 +131,22 @@ SYN_MULTIARCH static void KERNEL(layer_backward_rows)(const syn_norm_dims *d,
     for (int64_t r = range[0]; r < range[1]; r++) {
         const REAL *x = (const REAL *)a->x + r * n, *grad_y = (const REAL *)a->grad_y + r * n;
         REAL mean = ((const REAL *)a->mean)[r], rstd = ((const REAL *)a->rstd)[r];
-        REAL sum_g = 0, sum_gh = 0;
-#pragma omp simd reduction(+ : sum_g, sum_gh)
+#pragma omp simd
         for (int64_t i = 0; i < n; i++) {
-            REAL h = (x[i] - mean) * rstd, g = weight ? grad_y[i] * weight[i] : grad_y[i];
-            sum_g += g;
-            sum_gh += g * h;
-            grad_weight[i] += grad_y[i] * h;
+            grad_weight[i] += grad_y[i] * ((x[i] - mean) * rstd);
             grad_bias[i] += grad_y[i];
         }
-        REAL *grad_x = a->grad_x ? (REAL *)a->grad_x + r * n : NULL;
-        REAL mean_g = sum_g / (REAL)n, mean_gh = sum_gh / (REAL)n;
+        if (!a->grad_x)
+            continue;
+        REAL *grad_x = (REAL *)a->grad_x + r * n; /* holds g, the gradient of h, for now */
 #pragma omp simd
-        for (int64_t i = 0; i < (grad_x ? n : 0); i++) {
-            REAL h = (x[i] - mean) * rstd, g = weight ? grad_y[i] * weight[i] : grad_y[i];
-            grad_x[i] = rstd * (g - mean_g - h * mean_gh);
-        }
+        for (int64_t i = 0; i < n; i++)
+            grad_x[i] = weight ? grad_y[i] * weight[i] : grad_y[i];
+        REAL mean_g = KERNEL(sum_of)(n, grad_x, grad_x, 0) / (REAL)n;
+        REAL mean_gh = KERNEL(sum_of_products_about)(n, grad_x, x, mean) * rstd / (REAL)n;
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            grad_x[i] = rstd * (grad_x[i] - mean_g - (x[i] - mean) * rstd * mean_gh);
     }
 }
 

@@ -59,8 +59,8 @@ const syn_pool_kernels syn_pool_cpu[] = {TABLE(f32), TABLE(f64)};
 /* ---- Maximum ---- */
 
 /* One row of 2 x 2 windows. A value replaces the best if it is larger or NaN. */
-static inline void KERNEL(max_halving_row)(int64_t n, const REAL *top, int64_t w_in, int32_t first,
-                                           REAL *y, int32_t *index)
+SYN_INLINE void KERNEL(max_halving_row)(int64_t n, const REAL *top, int64_t w_in, int32_t first,
+                                        REAL *y, int32_t *index)
 {
     const REAL *bottom = top + w_in;
     int32_t below = (int32_t)w_in;

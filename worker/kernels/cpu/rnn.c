@@ -24,13 +24,13 @@ const syn_rnn_kernels syn_rnn_cpu[] = {TABLE(f32), TABLE(f64)};
 #define GEMM    KERNEL(syn_gemm)
 #define VEC_EXP KERNEL(syn_vec_exp)
 
-static inline REAL KERNEL(logistic)(REAL x)
+SYN_INLINE REAL KERNEL(logistic)(REAL x)
 {
     return 1 / (1 + VEC_EXP(-x));
 }
 
 /* 1 - 2 / (exp(2x) + 1), by the series where that would cancel; double by the C library. */
-static inline REAL KERNEL(tanh)(REAL x)
+SYN_INLINE REAL KERNEL(tanh)(REAL x)
 {
     if (sizeof(REAL) == sizeof(double))
         return (REAL)tanh((double)x);

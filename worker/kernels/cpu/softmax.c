@@ -35,69 +35,55 @@ const syn_softmax_kernels syn_softmax_cpu[] = {TABLE(f32), TABLE(f64)};
 
 #define VEC_EXP KERNEL(syn_vec_exp)
 
-static inline REAL KERNEL(row_max)(int64_t n, const REAL *x)
-{
-    REAL largest = -(REAL)INFINITY;
-#pragma omp simd reduction(max : largest)
-    for (int64_t i = 0; i < n; i++)
-        largest = x[i] > largest ? x[i] : largest;
-    return largest;
-}
+#include "worker/kernels/cpu/lanes.h"
 
-static inline REAL KERNEL(row_log_sum)(int64_t n, const REAL *x)
+/* log(sum(exp(x - largest))), by way of a buffer in the first-level cache. */
+SYN_INLINE REAL KERNEL(row_log_sum)(int64_t n, const REAL *x, REAL largest)
 {
-    REAL largest = KERNEL(row_max)(n, x), sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += VEC_EXP(x[i] - largest);
-    return largest + (REAL)log((double)sum);
-}
-
-static inline void KERNEL(row_softmax)(int64_t n, const REAL *x, REAL *y)
-{
-    REAL largest = KERNEL(row_max)(n, x), sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++) {
-        y[i] = VEC_EXP(x[i] - largest);
-        sum += y[i];
+    REAL powers[256], sum = 0;
+    for (int64_t at = 0; at < n; at += 256) {
+        int64_t length = n - at < 256 ? n - at : 256;
+#pragma omp simd
+        for (int64_t i = 0; i < length; i++)
+            powers[i] = VEC_EXP(x[at + i] - largest);
+        sum += KERNEL(sum_of)(length, powers, powers, 0);
     }
-    REAL scale = 1 / sum;
+    return (REAL)log((double)sum);
+}
+
+SYN_INLINE void KERNEL(row_softmax)(int64_t n, const REAL *x, REAL *y)
+{
+    REAL largest = KERNEL(max_of)(n, x);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        y[i] = VEC_EXP(x[i] - largest);
+    REAL scale = 1 / KERNEL(sum_of)(n, y, y, 0);
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         y[i] *= scale;
 }
 
-static inline void KERNEL(row_log_softmax)(int64_t n, const REAL *x, REAL *y)
+SYN_INLINE void KERNEL(row_log_softmax)(int64_t n, const REAL *x, REAL *y)
 {
-    REAL largest = KERNEL(row_max)(n, x), sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += VEC_EXP(x[i] - largest);
-    REAL log_sum = (REAL)log((double)sum);
+    REAL largest = KERNEL(max_of)(n, x), log_sum = KERNEL(row_log_sum)(n, x, largest);
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         y[i] = x[i] - largest - log_sum;
 }
 
-static inline void KERNEL(row_softmax_backward)(int64_t n, const REAL *grad_y, const REAL *y,
-                                                REAL *grad_x)
+SYN_INLINE void KERNEL(row_softmax_backward)(int64_t n, const REAL *grad_y, const REAL *y,
+                                             REAL *grad_x)
 {
-    REAL sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += grad_y[i] * y[i];
+    REAL sum = KERNEL(sum_of_products)(n, grad_y, y, 0);
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         grad_x[i] = y[i] * (grad_y[i] - sum);
 }
 
-static inline void KERNEL(row_log_softmax_backward)(int64_t n, const REAL *grad_y, const REAL *y,
-                                                    REAL *grad_x)
+SYN_INLINE void KERNEL(row_log_softmax_backward)(int64_t n, const REAL *grad_y, const REAL *y,
+                                                 REAL *grad_x)
 {
-    REAL sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += grad_y[i];
+    REAL sum = KERNEL(sum_of)(n, grad_y, grad_y, 0);
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         grad_x[i] = grad_y[i] - VEC_EXP(y[i]) * sum;
@@ -235,7 +221,8 @@ SYN_MULTIARCH static double KERNEL(some_losses)(const syn_cross_entropy_args *a,
     double total = 0, uniform = a->label_smoothing / (double)a->classes;
     for (int64_t r = range[0]; r < range[1]; r++) {
         const REAL *x = (const REAL *)a->logits + r * a->classes;
-        log_sum[r] = KERNEL(row_log_sum)(a->classes, x);
+        REAL largest = KERNEL(max_of)(a->classes, x);
+        log_sum[r] = largest + KERNEL(row_log_sum)(a->classes, x, largest);
         int64_t class = syn_target_class(a, r);
         if (class == a->ignored_class)
             continue;

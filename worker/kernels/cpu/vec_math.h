@@ -2,12 +2,13 @@
 #ifndef WORKER_KERNELS_CPU_VEC_MATH_H
 #define WORKER_KERNELS_CPU_VEC_MATH_H
 
+#include "worker/kernels/backend.h"
 #include <stdint.h>
 #include <string.h>
 
 /* exp(x) within 1 ulp, denormals, infinities and NaN included: x = n ln 2 + r with |r| <= ln 2 /
  * 2, a polynomial in r, and 2^n as two factors, each of which is a normal number. */
-static inline float syn_vec_exp_f32(float x)
+SYN_INLINE float syn_vec_exp_f32(float x)
 {
     const float magic =
         12582912.0F; /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
@@ -32,7 +33,7 @@ static inline float syn_vec_exp_f32(float x)
     return p * first * second;
 }
 
-static inline double syn_vec_exp_f64(double x)
+SYN_INLINE double syn_vec_exp_f64(double x)
 {
     const double magic = 6755399441055744.0; /* 1.5 * 2^52 */
     x = x > 710.0 ? 710.0 : x;
@@ -66,7 +67,7 @@ static inline double syn_vec_exp_f64(double x)
 /* P(X <= x) for X standard normal; *density_out = its derivative. The tail beyond a = |x| is
  * exp(-a^2 / 2) times a slowly varying factor: a polynomial in u = 1 / (1 + 0.265 a), fitted to
  * 2e-8 relative on [0, 15]. */
-static inline float syn_vec_normal_cdf_f32(float x, float *density_out)
+SYN_INLINE float syn_vec_normal_cdf_f32(float x, float *density_out)
 {
     float a = x < 0 ? -x : x;
     float bell = syn_vec_exp_f32(-0.5F * a * a), u = 1.0F / (1.0F + 0.265F * a);
