@@ -236,7 +236,7 @@ static syn_status open_socket(const char *address, const char *host, const char 
 /* The bound address, with the port that the system chose. */
 static void note_address(syn_http *http, int fd)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t size = sizeof bound;
     unsigned port = 0;
     if (getsockname(fd, (struct sockaddr *)&bound, &size) == 0)

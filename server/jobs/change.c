@@ -91,8 +91,9 @@ static void publish_events(syn_job *job, syn_change *change)
         if (event->from != SYN_JOB_UNSPECIFIED)
             jobs->stats.by_state[event->from]--;
         jobs->stats.by_state[event->to]++;
-        SYN_INFO("%s: %s -> %s%s%s%s%s", job->id, syn_job_state_name(event->from),
-                 syn_job_state_name(event->to), event->reason ? ", " : "",
+        bool is_first = event->from == SYN_JOB_UNSPECIFIED;
+        SYN_INFO("%s: %s%s%s%s%s%s%s", job->id, is_first ? "" : syn_job_state_name(event->from),
+                 is_first ? "" : " -> ", syn_job_state_name(event->to), event->reason ? ", " : "",
                  syn_reason_name(event->reason), event->text ? ": " : "",
                  syn_text_get(event->text));
         if (jobs->on_event)

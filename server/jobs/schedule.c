@@ -101,6 +101,7 @@ static void explain_waiting(const syn_jobs *jobs, const syn_sched_job *entry,
 /* QUEUED -> LAUNCHING on what the queue gave it. Takes `choice->members`. */
 static void start_job(syn_job *job, syn_sched_choice *choice, syn_pool *pool)
 {
+    SYN_BUG_ON(pool && !choice->members);
     syn_job_record *record = &job->record;
     syn_attempt *attempt = syn_attempt_new(record->n_ranks, record->epoch + 1);
     char *members = choice->members ? syn_members_format(choice->members, record->n_ranks) : NULL;
@@ -130,7 +131,7 @@ static void start_job(syn_job *job, syn_sched_choice *choice, syn_pool *pool)
     if (record->attempt == 1)
         syn_histogram_observe(&job->jobs->stats.queue_wait_s,
                               (double)(record->attempt_started_ns - record->submitted_ns) * 1e-9);
-    syn_job_move(job, SYN_JOB_LAUNCHING, SYN_REASON_NONE, "%u ranks on %s%s", record->n_ranks,
+    syn_job_move(job, SYN_JOB_LAUNCHING, SYN_REASON_NONE, "%u rank%s on %s%s", record->n_ranks, record->n_ranks == 1 ? "" : "s",
                  pool ? "pool " : "this machine", pool ? pool->pool_id : "");
     syn_job_flush(job);
 }

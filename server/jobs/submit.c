@@ -28,7 +28,9 @@ static syn_status check_ranks(syn_jobs *jobs, uint32_t n_ranks)
     return status;
 }
 
-static syn_status check_run_dir(const syn_jobs *jobs, const char *run_dir)
+/* A folder that holds another run is refused unless the job goes on from a checkpoint: a restart
+ * would take the other run's newest checkpoint for its own. */
+static syn_status check_run_dir(const syn_jobs *jobs, const char *run_dir, bool resumes)
 {
     if (run_dir[0] != '/')
         return SYN_FAIL(SYN_INVALID_ARGUMENT,
@@ -38,6 +40,14 @@ static syn_status check_run_dir(const syn_jobs *jobs, const char *run_dir)
             return SYN_FAIL(SYN_FAILED_PRECONDITION,
                             "the run directory %.400s is in use by job %s, which has not ended",
                             run_dir, jobs->open.items[i]->id);
+    char *known = resumes ? NULL : syn_path_join(run_dir, "job.yaml");
+    bool is_taken = known && syn_path_exists(known);
+    syn_free(known);
+    if (is_taken)
+        return SYN_FAIL(SYN_ALREADY_EXISTS,
+                        "the run directory %.400s already holds a run: name another, or resume "
+                        "from it",
+                        run_dir);
     return SYN_OK;
 }
 
@@ -78,9 +88,9 @@ static syn_status describe(syn_job *job, const syn_jobs_submission *s, syn_job_s
     SYN_TRY(check_ranks(job->jobs, (uint32_t)spec->ranks));
     (void)snprintf(default_dir, sizeof default_dir, "%s/runs/%s", job->jobs->state_dir, job->id);
     const char *run_dir = s->run_dir && *s->run_dir ? s->run_dir : default_dir;
-    SYN_TRY(check_run_dir(job->jobs, run_dir));
     const char *resume =
         s->resume_from && *s->resume_from ? s->resume_from : spec->checkpoint.resume;
+    SYN_TRY(check_run_dir(job->jobs, run_dir, *syn_text_get(resume) != '\0'));
     record->n_ranks = (uint32_t)spec->ranks;
     record->priority = s->priority;
     record->restarts_allowed = spec->restarts > 0 ? (uint32_t)spec->restarts : 0;
