@@ -22,6 +22,11 @@ struct syn_comm {
 extern syn_comm *comm_world;
 const char *comm_world_host(int world_rank);
 
+/* sanitize.c: around MPI_Init, so that sanitizers tell MPI's faults from ours; nothing in other
+ * builds. */
+void comm_sanitize_begin(void);
+void comm_sanitize_end(void);
+
 /* group.c */
 syn_status comm_group_new(int size, syn_comm **comm_out);
 void comm_group_locate(syn_comm *comm);

@@ -6,7 +6,6 @@
 #include "common/base/mem.h"
 #include "worker/comm/binding.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +51,10 @@ static syn_status init_mpi(int *argc, char ***argv, bool *threaded_out)
                         "MPI was finalised already and cannot be started again in one process");
     if (!is_initialised) {
         set_mpi_defaults();
-        if (MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &level) != MPI_SUCCESS)
+        comm_sanitize_begin();
+        int error = MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &level);
+        comm_sanitize_end();
+        if (error != MPI_SUCCESS)
             return SYN_FAIL(SYN_UNAVAILABLE, "MPI_Init_thread failed");
         we_initialised = true;
     }
@@ -65,16 +67,6 @@ static syn_status init_mpi(int *argc, char ***argv, bool *threaded_out)
                         "syn_init_mpi there, or initialise with MPI_THREAD_SERIALIZED");
     return SYN_OK;
 }
-
-#ifdef SYN_SANITIZED
-/* Sanitizers name what MPI's plugins leak or lock, and so suppress it, only while the plugins stay
- * loaded. */
-int dlclose(void *handle)
-{
-    (void)handle;
-    return 0;
-}
-#endif
 
 /* Everybody's host name, and the world group from a duplicate of MPI_COMM_WORLD. */
 static syn_status make_world(void)
