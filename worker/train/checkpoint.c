@@ -214,16 +214,17 @@ static syn_status remove_unfinished(const char *run_dir)
     return status;
 }
 
-syn_status syn_checkpoint_prune(const char *run_dir, int64_t keep)
+syn_status syn_checkpoint_prune(const char *run_dir, int64_t newest, int64_t keep)
 {
     syn_status status = SYN_OK;
     step_list steps = {0};
+    int64_t n_kept = 0;
 
     SYN_GOTO(remove_unfinished(run_dir));
-    if (keep <= 0)
-        goto out;
     SYN_GOTO(list_steps(run_dir, &steps));
-    for (size_t i = (size_t)keep; i < steps.n; i++) {
+    for (size_t i = 0; i < steps.n; i++) {
+        if (steps.items[i] <= newest && (keep <= 0 || n_kept++ < keep))
+            continue;
         char *folder = step_folder(run_dir, steps.items[i]);
         status = folder ? syn_dir_remove(folder) : syn_fail_memory(strlen(run_dir), "a path");
         syn_free(folder);

@@ -30,9 +30,11 @@ typedef syn_status (*syn_checkpoint_fill_fn)(void *user, const char *folder);
 syn_status syn_checkpoint_write(const char *run_dir, const syn_checkpoint_info *info,
                                 syn_checkpoint_fill_fn fill, void *user, char **path_out,
                                 char manifest_sha256_out[65]);
-/* Deletes all but the newest `keep` checkpoints of the run and what was left unfinished. 0 keeps
- * all. */
-syn_status syn_checkpoint_prune(const char *run_dir, int64_t keep);
+/* Deletes what was left unfinished, the checkpoints past step `newest`, and of the others all but
+ * the newest `keep` (0: none). A run that has written step `newest` and finds later ones went back
+ * to before them: they are damaged or of a history that it left, and must neither be resumed from
+ * nor count among those that are kept. */
+syn_status syn_checkpoint_prune(const char *run_dir, int64_t newest, int64_t keep);
 
 /* Reads the manifest of a checkpoint folder and compares the checksums of its files. DATA_LOSS with
  * one sentence naming the file that does not match. */

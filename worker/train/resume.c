@@ -54,7 +54,10 @@ static syn_status write_checkpoint(syn_run *run)
     if (run->request->committed)
         run->request->committed(run->request->user, run->step, path, digest);
     syn_free(path);
-    return syn_checkpoint_prune(run_dir, run->spec->checkpoint.keep);
+    /* The checkpoint is there: an old one that cannot be removed (open on NFS, say) ends no run. */
+    if (syn_checkpoint_prune(run_dir, run->step, run->spec->checkpoint.keep) != SYN_OK)
+        SYN_WARN("%s", syn_error_message());
+    return SYN_OK;
 }
 
 syn_status syn_run_checkpoint(syn_run *run)

@@ -175,15 +175,29 @@ static void pruning_keeps_the_newest_and_removes_what_was_left_unfinished(void *
     char *unfinished = path_in(*state, "checkpoints/step-00000006.tmp");
     assert_int_equal(syn_dir_make(unfinished), SYN_OK);
 
-    assert_int_equal(syn_checkpoint_prune(*state, 2), SYN_OK);
+    assert_int_equal(syn_checkpoint_prune(*state, 5, 2), SYN_OK);
 
     assert_false(exists_in(*state, "checkpoints/step-00000003"));
     assert_true(exists_in(*state, "checkpoints/step-00000004"));
     assert_true(exists_in(*state, "checkpoints/step-00000005"));
     assert_false(syn_path_exists(unfinished));
-    assert_int_equal(syn_checkpoint_prune(*state, 0), SYN_OK);
+    assert_int_equal(syn_checkpoint_prune(*state, 5, 0), SYN_OK);
     assert_true(exists_in(*state, "checkpoints/step-00000004"));
     syn_free(unfinished);
+}
+
+static void pruning_removes_what_a_run_went_back_past_and_keeps_what_it_wrote(void **state)
+{
+    char *skipped;
+    for (int64_t step = 10; step <= 40; step += 10)
+        write_step(*state, step);
+    write_step(*state, 25); /* gone back to 20, and on from there */
+
+    assert_int_equal(syn_checkpoint_prune(*state, 25, 1), SYN_OK);
+
+    assert_int_equal(find_step(*state, NULL, &skipped), 25);
+    assert_false(exists_in(*state, "checkpoints/step-00000020"));
+    assert_false(exists_in(*state, "checkpoints/step-00000040"));
 }
 
 static void the_same_step_is_replaced(void **state)
@@ -224,6 +238,7 @@ int main(void)
         in_scratch(a_missing_file_or_manifest_is_damage),
         in_scratch(manifests_that_lie_are_refused_in_a_sentence),
         in_scratch(pruning_keeps_the_newest_and_removes_what_was_left_unfinished),
+        in_scratch(pruning_removes_what_a_run_went_back_past_and_keeps_what_it_wrote),
         in_scratch(the_same_step_is_replaced),
         in_scratch(nothing_to_resume_from_is_told),
     };
