@@ -475,7 +475,7 @@ static inline void ranks_start(house *h, int launch, rank *ranks, const char *ta
     for (uint32_t r = 0; r < l->n_ranks; r++) {
         ranks[r] = (rank){.house = h, .epoch = l->epoch, .rank = r, .n_ranks = l->n_ranks};
         (void)snprintf(ranks[r].worker_id, sizeof ranks[r].worker_id, "w%.12s-%u", tag, r);
-        (void)snprintf(ranks[r].job_id, sizeof ranks[r].job_id, "%s", l->job_id);
+        (void)snprintf(ranks[r].job_id, sizeof ranks[r].job_id, "%.31s", l->job_id);
         assert_int_equal(rank_register(&ranks[r]), SYN_OK);
         assert_true(ranks[r].has_assignment);
         rank_open(&ranks[r]);
