@@ -236,12 +236,15 @@ static syn_status open_socket(const char *address, const char *host, const char 
 /* The bound address, with the port that the system chose. */
 static void note_address(syn_http *http, int fd)
 {
-    struct sockaddr_storage bound = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } bound = {0};
     socklen_t size = sizeof bound;
     unsigned port = 0;
-    if (getsockname(fd, (struct sockaddr *)&bound, &size) == 0)
-        port = bound.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&bound)->sin6_port)
-                                           : ntohs(((struct sockaddr_in *)&bound)->sin_port);
+    if (getsockname(fd, &bound.any, &size) == 0)
+        port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
     bool is_v6 = strchr(http->host, ':') != NULL;
     (void)snprintf(http->address, sizeof http->address, "%s%s%s:%u", is_v6 ? "[" : "", http->host,
                    is_v6 ? "]" : "", port);

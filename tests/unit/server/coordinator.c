@@ -16,10 +16,12 @@
 /* cmocka wants the four above first */
 #include <cmocka.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 typedef struct fixture {
@@ -189,13 +191,65 @@ static void an_address_that_a_living_process_has_is_refused(void **state)
     stop(f);
 }
 
+static void fill_submit(Syncline__V1__SubmitJobRequest *submit, const char *request_id)
+{
+    static const char text[] = "name: x\nmodel: {kind: mlp, hidden: [4]}\ndata: {kind: digits}\n"
+                               "train: {max_steps: 1}\n";
+    syncline__v1__submit_job_request__init(submit);
+    submit->request_id = (char *)request_id;
+    submit->job_file = (ProtobufCBinaryData){.len = sizeof text - 1, .data = (uint8_t *)text};
+}
+
+static void a_broken_disk_ends_it_with_one_sentence_and_the_next_start_goes_on(void **state)
+{
+    fixture *f = *state;
+    Syncline__V1__SubmitJobRequest submit;
+    struct rlimit before, small;
+    syn_status status;
+    int n_taken = 0;
+    f->options.slots = -1;
+    f->options.is_private = false;
+    start(f);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 400000; /* the log cannot grow beyond */
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+
+    do {
+        char id[32];
+        (void)snprintf(id, sizeof id, "r-%d", n_taken);
+        fill_submit(&submit, id);
+        syn_wire_free(call(f->bound, &syn_rpc_jobs_submit_job, &submit.base, &status));
+        n_taken += status == SYN_OK;
+    } while (status == SYN_OK);
+    assert_int_equal(pthread_join(f->thread, NULL), 0); /* by itself */
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+
+    assert_int_equal(status, SYN_UNAVAILABLE);
+    assert_int_equal(f->status, SYN_UNAVAILABLE);
+    assert_non_null(strstr(f->sentence, "coordinator.db"));
+    assert_non_null(strstr(f->sentence, "next start"));
+    eventfd_t value;
+    (void)eventfd_read(f->ready_fd, &value);
+    f->options.is_private = true;
+    start(f);
+    fill_submit(&submit, "r-0");
+    Syncline__V1__SubmitJobResponse *again = (Syncline__V1__SubmitJobResponse *)call(
+        f->bound, &syn_rpc_jobs_submit_job, &submit.base, &status);
+    assert_int_equal(status, SYN_OK);
+    assert_string_equal(again->job->job_id,
+                        "j-000001"); /* acknowledged before, and still the same */
+    syn_wire_free(&again->base);
+    stop(f);
+    assert_true(n_taken > 0);
+}
+
 static void a_watched_job_does_not_keep_it_from_ending(void **state)
 {
     fixture *f = *state;
-    Syncline__V1__SubmitJobRequest submit = SYNCLINE__V1__SUBMIT_JOB_REQUEST__INIT;
+    Syncline__V1__SubmitJobRequest submit;
     Syncline__V1__WatchJobsRequest watch = SYNCLINE__V1__WATCH_JOBS_REQUEST__INIT;
-    static const char text[] = "name: x\nmodel: {kind: mlp, hidden: [4]}\ndata: {kind: digits}\n"
-                               "train: {max_steps: 1}\n";
     syn_rpc_blocking *client;
     syn_rpc_blocking_stream *stream;
     ProtobufCMessage *message;
@@ -203,8 +257,7 @@ static void a_watched_job_does_not_keep_it_from_ending(void **state)
     bool is_end;
     f->options.slots = -1;
     start(f);
-    submit.request_id = (char *)"r";
-    submit.job_file = (ProtobufCBinaryData){.len = sizeof text - 1, .data = (uint8_t *)text};
+    fill_submit(&submit, "r");
     syn_wire_free(call(f->bound, &syn_rpc_jobs_submit_job, &submit.base, &status));
     assert_int_equal(status, SYN_OK);
     assert_int_equal(syn_rpc_blocking_new(f->bound, &client), SYN_OK);
@@ -239,6 +292,7 @@ int main(void)
         TEST(a_second_one_in_the_same_folder_is_refused_with_the_pid),
         TEST(what_is_in_its_way_is_one_sentence),
         TEST(an_address_that_a_living_process_has_is_refused),
+        TEST(a_broken_disk_ends_it_with_one_sentence_and_the_next_start_goes_on),
         TEST(a_watched_job_does_not_keep_it_from_ending),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
