@@ -33,7 +33,8 @@ syn_status syn_cli_get_job(syn_cli_client *client, const char *job_id,
     return SYN_OK;
 }
 
-syn_status syn_cli_cancel_job(syn_cli_client *client, const char *job_id, const char *text)
+syn_status syn_cli_cancel_job(syn_cli_client *client, const char *job_id, const char *text,
+                              Syncline__V1__JobState *state_out)
 {
     Syncline__V1__CancelJobRequest request = SYNCLINE__V1__CANCEL_JOB_REQUEST__INIT;
     ProtobufCMessage *response;
@@ -45,6 +46,9 @@ syn_status syn_cli_cancel_job(syn_cli_client *client, const char *job_id, const 
     request.text = bytes_of(text);
     SYN_TRY(syn_rpc_blocking_call(client->rpc, &syn_rpc_jobs_cancel_job, &request.base,
                                   CALL_TIMEOUT_MS, &response));
+    const Syncline__V1__Job *job = ((const Syncline__V1__CancelJobResponse *)response)->job;
+    if (state_out)
+        *state_out = job ? job->state : SYNCLINE__V1__JOB_STATE__JOB_STATE_UNSPECIFIED;
     syn_wire_free(response);
     return SYN_OK;
 }
@@ -136,40 +140,47 @@ out:
     return status;
 }
 
+/* How far a job has been followed, over all connections. */
+struct position {
+    uint64_t sequence;
+    bool has_answered, is_last;
+};
+
 /* One connection's worth of following: until the end, a failure, or the time is over. */
 static syn_status watch_once(syn_cli_client *client, const syn_cli_watch *watch,
-                             uint64_t deadline_ns, uint64_t *sequence, bool *is_last)
+                             uint64_t deadline_ns, struct position *at)
 {
     Syncline__V1__WatchJobsRequest request = SYNCLINE__V1__WATCH_JOBS_REQUEST__INIT;
     syn_rpc_blocking_stream *stream = NULL;
     syn_status status;
 
     request.job_id = (char *)(uintptr_t)watch->job_id;
-    request.after_sequence = *sequence;
+    request.after_sequence = at->sequence;
     request.progress_interval_ms = watch->progress_ms;
     SYN_GOTO(
         syn_rpc_blocking_open(client->rpc, &syn_rpc_jobs_watch_jobs, &request.base, 0, &stream));
-    for (bool is_end = false; !is_end && !*is_last;) {
+    for (bool is_end = false; !is_end && !at->is_last;) {
         ProtobufCMessage *message = NULL;
         SYN_GOTO(syn_rpc_blocking_next(stream, 200, &message, &is_end));
         if (message) {
             const Syncline__V1__WatchJobsResponse *record = (const void *)message;
+            at->has_answered = true;
             if (record->event)
-                *sequence = record->event->sequence;
+                at->sequence = record->event->sequence;
             if (record->job)
                 watch->record(record, watch->user);
-            *is_last = record->is_last;
+            at->is_last = record->is_last;
             syn_wire_free(message);
         }
         if (watch->tick)
             watch->tick(watch->user);
-        if (!*is_last && syn_clock_monotonic_ns() > deadline_ns) {
+        if (!at->is_last && syn_clock_monotonic_ns() > deadline_ns) {
             status = SYN_FAIL(SYN_DEADLINE_EXCEEDED, "job %s has not ended within %g s",
                               watch->job_id, watch->timeout_s);
             goto out;
         }
     }
-    if (!*is_last)
+    if (!at->is_last)
         status =
             SYN_FAIL(SYN_UNAVAILABLE, "the coordinator ended the watch of job %s", watch->job_id);
 out:
@@ -179,19 +190,21 @@ out:
 
 syn_status syn_cli_watch_job(syn_cli_client *client, const syn_cli_watch *watch)
 {
-    uint64_t sequence = 0, away_since = 0, start = syn_clock_monotonic_ns();
+    struct position at = {0};
+    uint64_t away_since = 0, start = syn_clock_monotonic_ns();
     uint64_t deadline_ns =
         watch->timeout_s > 0 ? start + (uint64_t)(watch->timeout_s * 1e9) : UINT64_MAX;
 
-    for (bool is_last = false;;) {
-        uint64_t before = sequence;
-        syn_status status = watch_once(client, watch, deadline_ns, &sequence, &is_last);
-        if (is_last)
+    for (;;) {
+        uint64_t before = at.sequence;
+        syn_status status = watch_once(client, watch, deadline_ns, &at);
+        if (at.is_last)
             return SYN_OK;
-        if (status != SYN_UNAVAILABLE)
+        /* Patience is for a coordinator that is started again, not for a wrong address. */
+        if (status != SYN_UNAVAILABLE || !at.has_answered)
             return status;
         uint64_t now = syn_clock_monotonic_ns();
-        if (!away_since || sequence != before)
+        if (!away_since || at.sequence != before)
             away_since = now;
         if ((double)(now - away_since) > watch->patience_s * 1e9)
             return status;

@@ -92,7 +92,9 @@ int syn_cli_state_exit_code(Syncline__V1__JobState state);
 /* ---- shared calls (unary, 30 s) ---- */
 syn_status syn_cli_get_job(syn_cli_client *client, const char *job_id,
                            Syncline__V1__GetJobResponse **response_out);
-syn_status syn_cli_cancel_job(syn_cli_client *client, const char *job_id, const char *text);
+/* `state_out`, the job's state after the call, may be NULL. */
+syn_status syn_cli_cancel_job(syn_cli_client *client, const char *job_id, const char *text,
+                              Syncline__V1__JobState *state_out);
 /* Reads the file and submits it. `job_out` is inside `*response_out`. */
 typedef struct syn_cli_submission {
     const char *file;
@@ -104,8 +106,8 @@ typedef struct syn_cli_submission {
 syn_status syn_cli_submit_job(syn_cli_client *client, const syn_cli_submission *submission,
                               Syncline__V1__SubmitJobResponse **response_out);
 /* Follows a job to its end (0) or until `*stop` is set; `line` is called for each record.
- * Re-attaches while the coordinator is away for up to `patience_s`. `*job_out` gets the last known
- * job; the caller frees the response with syn_wire_free. */
+ * Re-attaches while the coordinator, once it has answered, is away for up to `patience_s`.
+ * `*job_out` gets the last known job; the caller frees the response with syn_wire_free. */
 typedef void (*syn_cli_record_fn)(const Syncline__V1__WatchJobsResponse *record, void *user);
 typedef struct syn_cli_watch {
     const char *job_id;

@@ -137,17 +137,23 @@ int syn_cli_cancel(int argc, char **argv)
     if (status != SYN_OK)
         return syn_cli_fail(status);
     for (int i = 0; i < n; i++) {
-        status = syn_cli_cancel_job(&client, ids[i], "syncline cancel");
+        Syncline__V1__JobState state;
+        status = syn_cli_cancel_job(&client, ids[i], "syncline cancel", &state);
         if (status != SYN_OK)
             code = syn_cli_fail(status);
         else if (client.json)
-            syn_cli_print_json(json_pack("{s:s}", "job_id", ids[i]));
+            syn_cli_print_json(
+                json_pack("{s:s,s:s}", "job_id", ids[i], "state", syn_cli_state_name(state)));
+        else if (syn_cli_is_terminal(state))
+            (void)printf("%s %s\n", ids[i], syn_cli_state_name(state));
     }
     syn_rpc_blocking_free(client.rpc);
     return code;
 }
 
 /* ---- wait ---- */
+
+enum { MAX_TIMEOUT_S = 1000000000 };
 
 struct wait {
     syn_cli_client client;
@@ -165,8 +171,10 @@ static error_t parse_wait(int key, char *argument, struct argp_state *state)
 {
     struct wait *wait = state->input;
     if (key == 't') {
-        if (!syn_parse_f64(argument, &wait->timeout_s) || !(wait->timeout_s > 0))
-            argp_error(state, "--timeout %s: a number of seconds above 0 is wanted", argument);
+        if (!syn_parse_f64(argument, &wait->timeout_s) || !(wait->timeout_s > 0) ||
+            !(wait->timeout_s <= MAX_TIMEOUT_S))
+            argp_error(state, "--timeout %s: a number of seconds above 0, at most %d, is wanted",
+                       argument, MAX_TIMEOUT_S);
         return 0;
     }
     return syn_cli_client_parse(key, argument, &wait->client);

@@ -70,7 +70,11 @@ static void print_data(struct logs *logs, const ProtobufCBinaryData *data)
     if (data->len == 0)
         return;
     syn_cli_status_line_clear();
-    (void)fwrite(data->data, 1, data->len, stdout);
+    if (logs->client.json)
+        syn_cli_print_json(json_pack("{s:I,s:o}", "offset", (json_int_t)logs->offset, "text",
+                                     syn_cli_bytes_json(data)));
+    else
+        (void)fwrite(data->data, 1, data->len, stdout);
     (void)fflush(stdout);
     logs->mid_line = data->data[data->len - 1] != '\n';
 }
@@ -98,8 +102,9 @@ static syn_status tail_once(struct logs *logs, bool *is_last)
         SYN_GOTO(syn_rpc_blocking_next(stream, 200, &message, &is_end));
         if (message) {
             const Syncline__V1__TailLogsResponse *part = (const void *)message;
+            logs->offset = part->offset;
             print_data(logs, &part->data);
-            logs->offset = part->offset + part->data.len;
+            logs->offset += part->data.len;
             logs->final_state = part->final_state;
             *is_last = part->is_last;
             syn_wire_free(message);
@@ -112,10 +117,35 @@ out:
     return status;
 }
 
+/* Why nothing was printed: the job waits, or it never came so far. */
+static void explain_empty(struct logs *logs)
+{
+    Syncline__V1__GetJobResponse *response;
+    if (syn_cli_get_job(&logs->client, logs->job_id, &response) != SYN_OK)
+        return;
+    const Syncline__V1__Job *job = response->job;
+    char *reason = syn_cli_bytes_text(&job->reason_text);
+    bool has_reason = reason && *reason;
+    (void)fprintf(stderr, "syncline: this log of job %s is empty; the job is %s%s%s\n", job->job_id,
+                  syn_cli_state_name(job->state), has_reason ? ": " : "", has_reason ? reason : "");
+    syn_free(reason);
+    syn_wire_free(&response->base);
+}
+
+/* A wrong address fails here, at once: patience is for a coordinator that is started again. */
+static syn_status check_job(struct logs *logs)
+{
+    Syncline__V1__GetJobResponse *response;
+    SYN_TRY(syn_cli_get_job(&logs->client, logs->job_id, &response));
+    syn_wire_free(&response->base);
+    return SYN_OK;
+}
+
 int syn_cli_logs(int argc, char **argv)
 {
     static const syn_cli_verb verb = {.usage = "ID",
-                                      .doc = "Prints the log of one rank of a job.",
+                                      .doc = "Prints the log of one rank of a job. With --json, "
+                                             "an object for each piece of it, with its offset.",
                                       .options = options,
                                       .parse = parse,
                                       .min_words = 1,
@@ -128,6 +158,8 @@ int syn_cli_logs(int argc, char **argv)
     syn_cli_parse(&verb, argc, argv, &logs, &words, NULL);
     logs.job_id = words[0];
     syn_status status = syn_cli_connect(&logs.client);
+    if (status == SYN_OK && logs.follow)
+        status = check_job(&logs);
     while (status == SYN_OK && !is_last) {
         uint64_t before = logs.offset;
         status = tail_once(&logs, &is_last);
@@ -148,6 +180,8 @@ int syn_cli_logs(int argc, char **argv)
         status = SYN_FAIL(SYN_UNAVAILABLE, "the coordinator at %s was away for more than 60 s",
                           logs.client.address);
     syn_cli_status_line_clear();
+    if (status == SYN_OK && logs.offset == 0)
+        explain_empty(&logs);
     int code = status != SYN_OK ? syn_cli_fail(status)
                : logs.follow && syn_cli_is_terminal(logs.final_state)
                    ? syn_cli_state_exit_code(logs.final_state)

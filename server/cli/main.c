@@ -50,8 +50,8 @@ static int dispatch(const char *name, int argc, char **argv)
         return verbs[i].run(argc, argv);
     }
     const char *near = syn_suggest(name, names, N_VERBS);
-    (void)fprintf(stderr, "syncline: there is no verb \"%s\"%s%s%s; `syncline help` lists them\n",
-                  name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"" : "");
+    (void)fprintf(stderr, "syncline: there is no verb \"%s\"%s%s%s `syncline help` lists them\n",
+                  name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : ".");
     return SYN_EXIT_USAGE;
 }
 
@@ -68,7 +68,7 @@ int syn_cli_help(int argc, char **argv)
 
 int syn_cli_version(int argc, char **argv)
 {
-    bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
+    bool json = argc > 1 && (strcmp(argv[1], "--json") == 0 || strcmp(argv[1], "-j") == 0);
 
     if (argc > 1 + (int)json) {
         bool is_asked = strcmp(argv[1], "--help") == 0;

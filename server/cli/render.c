@@ -163,11 +163,13 @@ json_t *syn_cli_job_json(const Syncline__V1__Job *job)
 
 json_t *syn_cli_event_json(const Syncline__V1__Event *event)
 {
+    bool is_first = event->from == SYNCLINE__V1__JOB_STATE__JOB_STATE_UNSPECIFIED;
     return json_pack("{s:I,s:s,s:o,s:s,s:s,s:s,s:o,s:I}", "sequence", (json_int_t)event->sequence,
                      "job_id", event->job_id, "time", time_json(event->time_ns), "from",
-                     syn_cli_state_name(event->from), "to", syn_cli_state_name(event->to), "reason",
-                     syn_cli_reason_name(event->reason), "text", syn_cli_bytes_json(&event->text),
-                     "attempt", (json_int_t)event->attempt);
+                     is_first ? "" : syn_cli_state_name(event->from), "to",
+                     syn_cli_state_name(event->to), "reason", syn_cli_reason_name(event->reason),
+                     "text", syn_cli_bytes_json(&event->text), "attempt",
+                     (json_int_t)event->attempt);
 }
 
 void syn_cli_print_json(json_t *value)
@@ -198,7 +200,7 @@ char *syn_cli_progress_text(const Syncline__V1__Job *job)
         if (p->has_loss)
             syn_str_appendf(&text, "  loss %.4f", p->train_loss);
         syn_str_appendf(&text, "  %.0f samples/s", p->samples_per_s);
-        if (p->eta_s >= 0)
+        if (p->eta_s >= 0 && !syn_cli_is_terminal(job->state))
             syn_str_appendf(&text, "  ETA %s", syn_format_duration(buffer, p->eta_s));
         double communication = p->hidden_ms + p->exposed_ms;
         if (job->n_ranks > 1 && communication > 0)
@@ -223,7 +225,8 @@ void syn_cli_status_line(const char *text)
         return;
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
         columns = size.ws_col;
-    (void)fprintf(stderr, "\r\033[K%.*s", columns - 1, text);
+    /* Room for the "^C" that the terminal writes behind it: a line that wraps cannot be cleared. */
+    (void)fprintf(stderr, "\r\033[K%.*s", columns > 3 ? columns - 3 : 0, text);
     (void)fflush(stderr);
     line_shown = true;
 }

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Beyond so many ranks for each core a run on one machine is refused rather than left to crawl. */
@@ -47,7 +48,7 @@ struct run {
 
 static const struct argp_option options[] = {
     {"ranks", 'n', "N", 0, "number of ranks (default: the job file's `ranks`)", 1},
-    {"set", 's', "KEY=VALUE", 0, "override a key of the job file; may be given again", 1},
+    {"set", 's', "KEY=VALUE", 0, "override a key of the job file (may be given often)", 1},
     {"run-dir", 'd', "DIR", 0, "where the run's files go (default runs/NAME-TIME)", 2},
     {"resume", 'r', "DIR", 0, "start from this run's or checkpoint's state", 2},
     {"restarts", 'R', "N", 0, "relaunches after a lost rank (default: the job file's)", 2},
@@ -114,7 +115,7 @@ static void on_tick(void *user)
         (void)fprintf(stderr, "Interrupt: the run goes on. Press Ctrl-C once more to cancel it.\n");
     } else if (run->n_interrupts_seen < 2) {
         (void)fprintf(stderr, "Cancelling %s ...\n", run->job_id);
-        if (syn_cli_cancel_job(&run->client, run->job_id, "Ctrl-C") != SYN_OK)
+        if (syn_cli_cancel_job(&run->client, run->job_id, "Ctrl-C", NULL) != SYN_OK)
             (void)syn_cli_fail(SYN_UNKNOWN);
     }
     run->n_interrupts_seen = n;
@@ -179,7 +180,9 @@ static void print_result(const struct run *run)
         (long long)json_integer_value(json_object_get(job, "ranks")),
         json_integer_value(json_object_get(job, "ranks")) == 1 ? "" : "s",
         number(job, "samples_per_s"));
-    if (reason && *reason && run->state != SYNCLINE__V1__JOB_STATE__JOB_STATE_SUCCEEDED)
+    /* A failure's reason has been printed to standard error. */
+    if (reason && *reason && run->state != SYNCLINE__V1__JOB_STATE__JOB_STATE_SUCCEEDED &&
+        run->state != SYNCLINE__V1__JOB_STATE__JOB_STATE_FAILED)
         (void)printf("  reason         %s\n", reason);
     json_object_foreach((json_t *)(uintptr_t)json_object_get(job, "metrics"), name, value)
     {
@@ -188,7 +191,8 @@ static void print_result(const struct run *run)
         else
             (void)printf("  %-14s %.4f\n", name, json_number_value(value));
     }
-    if (json_integer_value(json_object_get(job, "ranks")) > 1)
+    if (json_integer_value(json_object_get(job, "ranks")) > 1 &&
+        json_integer_value(json_object_get(job, "steps")) > 0)
         (void)printf("  communication  %.2f ms a step hidden, %.2f ms exposed\n",
                      number(comm, "hidden_ms"), number(comm, "exposed_ms"));
     (void)printf("  files          %s\n", run->run_dir);
@@ -239,6 +243,28 @@ static syn_status append_name(syn_str *path, const syn_job_spec *spec, const cha
     return path->failed ? syn_fail_memory(256, "a path") : SYN_OK;
 }
 
+/* A folder that is not there is a mistake of usage, told before anything is launched. */
+static syn_status check_resume(const char *resume)
+{
+    struct stat info;
+    if (!resume || (stat(resume, &info) == 0 && S_ISDIR(info.st_mode)))
+        return SYN_OK;
+    return SYN_FAIL(SYN_INVALID_ARGUMENT, "cannot resume from %s: there is no such folder", resume);
+}
+
+/* Two runs in one folder would mix their curves and checkpoints. */
+static syn_status check_is_new(const char *resume, const char *run_dir)
+{
+    char *job = resume ? NULL : syn_path_join(run_dir, "job.yaml");
+    bool is_taken = job && syn_path_exists(job);
+    syn_free(job);
+    return is_taken ? SYN_FAIL(SYN_ALREADY_EXISTS,
+                               "%s already holds a run: give another --run-dir, or --resume %s to "
+                               "go on with it",
+                               run_dir, run_dir)
+                    : SYN_OK;
+}
+
 /* runs/NAME-2026-01-31T12-00-00, with -2, -3 ... when it is taken. */
 static syn_status choose_run_dir(struct run *run, const syn_job_spec *spec)
 {
@@ -264,7 +290,14 @@ static syn_status choose_run_dir(struct run *run, const syn_job_spec *spec)
     }
     if (path.failed)
         return syn_fail_memory(256, "a path");
-    syn_status status = syn_dir_make(path.data);
+    const char *resume = run->submission.resume;
+    if (!resume && spec->checkpoint.resume && *spec->checkpoint.resume)
+        resume = spec->checkpoint.resume;
+    syn_status status = check_resume(resume);
+    if (status == SYN_OK)
+        status = check_is_new(resume, path.data);
+    if (status == SYN_OK)
+        status = syn_dir_make(path.data);
     run->run_dir = status == SYN_OK ? realpath(path.data, NULL) : NULL;
     syn_str_release(&path);
     run->state_dir = run->run_dir ? syn_path_join(run->run_dir, ".coordinator") : NULL;
@@ -390,6 +423,8 @@ int syn_cli_run(int argc, char **argv)
         status = follow(&run);
     if (status != SYN_OK) {
         code = syn_cli_fail(status);
+        if (!run.run_dir) /* no such folder, not: no such job */
+            code = SYN_EXIT_USAGE;
     } else {
         code = syn_cli_state_exit_code(run.state);
         if (run.state == SYNCLINE__V1__JOB_STATE__JOB_STATE_FAILED)

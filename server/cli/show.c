@@ -67,9 +67,11 @@ static void print_job(const Syncline__V1__GetJobResponse *response)
     for (size_t i = 0; i < response->n_events; i++) {
         const Syncline__V1__Event *event = response->events[i];
         char *text = syn_cli_bytes_text(&event->text);
-        (void)printf("  %s  %s%s%s  %s\n", syn_clock_format(time, event->time_ns),
+        bool has_text = text && *text;
+        (void)printf("  %s  %s%s%s%s%s\n", syn_clock_format(time, event->time_ns),
                      syn_cli_state_name(event->to), event->reason ? " " : "",
-                     syn_cli_reason_name(event->reason), text ? text : "");
+                     syn_cli_reason_name(event->reason), has_text ? "  " : "",
+                     has_text ? text : "");
         syn_free(text);
     }
 }

@@ -16,7 +16,7 @@ struct submit {
 
 static const struct argp_option options[] = {
     {"ranks", 'n', "N", 0, "number of ranks (default: the job file's `ranks`)", 1},
-    {"set", 's', "KEY=VALUE", 0, "override a key of the job file; may be given again", 1},
+    {"set", 's', "KEY=VALUE", 0, "override a key of the job file (may be given often)", 1},
     {"priority", 'p', "N", 0, "higher starts first (default 0)", 2},
     {"run-dir", 'd', "DIR", 0, "where the run's files go (default: chosen by the coordinator)", 2},
     {"resume", 'r', "DIR", 0, "start from this run's or checkpoint's state", 2},
