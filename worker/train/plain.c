@@ -98,14 +98,15 @@ static syn_status make_absolute(const char *path, char **absolute_out)
     return *absolute_out ? SYN_OK : syn_fail_memory(strlen(path), "a path");
 }
 
-/* "runs/<name>-20260131T120000Z", with a number behind it if that is taken. */
+/* "runs/<name>-2026-01-31T12-00-00" (UTC, as `syncline run` has it), with a number behind it if
+ * that is taken. */
 static syn_status default_run_dir(const char *name, char **path_out)
 {
     char stamp[32];
     struct tm utc;
     time_t now = (time_t)(syn_clock_wall_ns() / 1000000000);
 
-    (void)strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+    (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H-%M-%S", gmtime_r(&now, &utc));
     for (int i = 1;; i++) {
         syn_str path = {0};
         syn_str_appendf(&path, "runs/%s-%s", name, stamp);

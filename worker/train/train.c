@@ -416,7 +416,7 @@ syn_status syn_train_run(const syn_train_request *request, syn_train_result *res
 
     *result_out = (syn_train_result){.state = SYN_TRAIN_FAILED, .failure.rank = -1};
     syn_train_monitor_init(&own);
-    syn_display_init(&run.display, request->shows_progress && run.rank == 0);
+    syn_display_init(&run.display, request->shows_progress && run.rank == 0, run.size);
     int scope = syn_scope_begin();
     syn_status status = set_up(&run);
     if (status == SYN_OK)
