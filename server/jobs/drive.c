@@ -235,7 +235,9 @@ static void follow_start(syn_job *job)
 {
     syn_attempt *attempt = job->attempt;
     if (job->record.state == SYN_JOB_LAUNCHING && attempt->n_registered == attempt->n_ranks)
-        syn_job_move(job, SYN_JOB_STARTING, SYN_REASON_NONE, attempt->n_ranks == 1 ? "its %u rank has come up" : "all %u ranks have come up",
+        syn_job_move(job, SYN_JOB_STARTING, SYN_REASON_NONE,
+                     attempt->n_ranks == 1 ? "its %u rank has come up"
+                                           : "all %u ranks have come up",
                      attempt->n_ranks);
     if (job->record.state == SYN_JOB_STARTING && is_stepping(attempt)) {
         if (!job->record.started_ns)

@@ -88,8 +88,9 @@ static void explain_waiting(const syn_jobs *jobs, const syn_sched_job *entry,
         explain(job, SYN_REASON_PRIORITY, "waits behind job %s",
                 ((const syn_job *)queue[choice->behind].user)->id);
     else if (choice->verdict == SYN_SCHED_RESOURCES)
-        explain(job, SYN_REASON_RESOURCES, "waits for %u free ranks, %u are free", entry->n_ranks,
-                choice->free_ranks);
+        explain(job, SYN_REASON_RESOURCES, "waits for %u free rank%s, %u %s free", entry->n_ranks,
+                entry->n_ranks == 1 ? "" : "s", choice->free_ranks,
+                choice->free_ranks == 1 ? "is" : "are");
     else if (jobs->options.slots <= 0 && c->n_pools == 0)
         explain(job, SYN_REASON_RESOURCES, "waits for a pool of %u ranks or more", entry->n_ranks);
     else
@@ -131,8 +132,9 @@ static void start_job(syn_job *job, syn_sched_choice *choice, syn_pool *pool)
     if (record->attempt == 1)
         syn_histogram_observe(&job->jobs->stats.queue_wait_s,
                               (double)(record->attempt_started_ns - record->submitted_ns) * 1e-9);
-    syn_job_move(job, SYN_JOB_LAUNCHING, SYN_REASON_NONE, "%u rank%s on %s%s", record->n_ranks, record->n_ranks == 1 ? "" : "s",
-                 pool ? "pool " : "this machine", pool ? pool->pool_id : "");
+    syn_job_move(job, SYN_JOB_LAUNCHING, SYN_REASON_NONE, "%u rank%s on %s%s", record->n_ranks,
+                 record->n_ranks == 1 ? "" : "s", pool ? "pool " : "this machine",
+                 pool ? pool->pool_id : "");
     syn_job_flush(job);
 }
 

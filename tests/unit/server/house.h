@@ -281,7 +281,7 @@ static const char *const job_file = "name: test\n"
                                     "train: {max_steps: 10, batch_size: 16}\n";
 
 typedef struct submission {
-    const char *request_id, *file;
+    const char *request_id, *file, *run_dir, *resume_from;
     uint32_t n_ranks, restarts_plus_one;
     int32_t priority;
 } submission;
@@ -298,6 +298,8 @@ static inline syn_status house_submit_with(house *h, submission s, char job_id_o
     request.job_file = as_bytes(s.file ? s.file : job_file);
     request.file_name = as_bytes("job.yaml");
     request.base_dir = as_bytes("/tmp");
+    request.run_dir = as_bytes(s.run_dir ? s.run_dir : "");
+    request.resume_from = as_bytes(s.resume_from ? s.resume_from : "");
     request.n_ranks = s.n_ranks;
     request.priority = s.priority;
     request.max_restarts_plus_one = s.restarts_plus_one;

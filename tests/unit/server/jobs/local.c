@@ -187,6 +187,26 @@ static void more_ranks_than_there_will_ever_be_are_refused(void **state)
     house_close(h);
 }
 
+static void a_folder_that_holds_a_run_is_refused_unless_the_job_resumes(void **state)
+{
+    house *h = *state;
+    char folder[300], path[400], message[1024], job_id[32];
+    house_open(h);
+    (void)snprintf(folder, sizeof folder, "%s/earlier", h->dir);
+    (void)snprintf(path, sizeof path, "%s/job.yaml", folder);
+    assert_int_equal(syn_dir_make(folder), SYN_OK);
+    assert_int_equal(syn_file_write_atomic(path, "", 0), SYN_OK);
+
+    submission again = {.n_ranks = 1, .run_dir = folder};
+    syn_status refused = house_submit_with(h, again, job_id, message);
+    again.resume_from = folder;
+    syn_status resumed = house_submit_with(h, again, job_id, message);
+
+    assert_int_equal(refused, SYN_ALREADY_EXISTS);
+    assert_int_equal(resumed, SYN_OK);
+    house_close(h);
+}
+
 static void jobs_wait_in_order_and_say_why(void **state)
 {
     house *h = *state;
@@ -200,7 +220,7 @@ static void jobs_wait_in_order_and_say_why(void **state)
         house_turn(h);
 
     assert_int_equal(house_job(h, large)->reason, SYN_REASON_RESOURCES);
-    assert_string_equal(house_job(h, large)->reason_text, "waits for 4 free ranks, 1 are free");
+    assert_string_equal(house_job(h, large)->reason_text, "waits for 4 free ranks, 1 is free");
     assert_int_equal(house_job(h, small)->reason, SYN_REASON_PRIORITY);
     assert_non_null(strstr(house_job(h, small)->reason_text, large));
 
@@ -591,6 +611,7 @@ int main(void)
         TEST(a_request_repeated_before_the_answer_is_one_job),
         TEST(a_bad_job_file_is_refused_with_its_place),
         TEST(more_ranks_than_there_will_ever_be_are_refused),
+        TEST(a_folder_that_holds_a_run_is_refused_unless_the_job_resumes),
         TEST(jobs_wait_in_order_and_say_why),
         TEST(an_error_of_a_rank_is_the_jobs_sentence_and_is_not_tried_again),
         TEST(ranks_that_linger_after_a_failure_are_ended),
