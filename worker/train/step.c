@@ -141,7 +141,8 @@ static void note_cost(syn_run *run, double n_global, uint64_t begin_ns)
     syn_overlap overlap = {0};
     double seconds = (double)(syn_clock_monotonic_ns() - begin_ns) * 1e-9;
 
-    syn_data_parallel_get_overlap(run->module, &overlap);
+    if (run->size > 1) /* one rank copies its buckets to itself: that is no communication */
+        syn_data_parallel_get_overlap(run->module, &overlap);
     run->samples_per_s = seconds > 0 ? n_global / seconds : 0;
     run->hidden_ms = overlap.hidden_ms;
     run->exposed_ms = overlap.exposed_ms;
