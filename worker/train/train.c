@@ -105,9 +105,10 @@ static syn_status make_parallel(syn_run *run)
     syn_str manifest = {0};
     char digest[65];
 
-    SYN_GOTO(syn_run_job_sha256(run->spec, digest));
-    syn_str_appendf(&manifest, "version: %s\njob: %s\ndata: %s\n", SYN_VERSION, digest,
-                    run->info->fingerprint);
+    status = syn_run_job_sha256(run->spec, digest);
+    if (status == SYN_OK)
+        syn_str_appendf(&manifest, "version: %s\njob: %s\ndata: %s\n", SYN_VERSION, digest,
+                        run->info->fingerprint);
     if (manifest.failed)
         status = syn_fail_memory(manifest.length, "the manifest");
     SYN_GOTO(syn_run_agree(run, status, NULL));
@@ -133,6 +134,7 @@ static syn_status start_reading(syn_run *run)
                                     .size = run->size,
                                     .augment = run->info->augment_shift > 0};
     if (run->rank == 0) {
+        SYN_TRY(syn_rundir_write_job(run->request->run_dir, run->spec));
         /* Only a run that goes on in its own folder keeps the rows it has. */
         SYN_TRY(syn_metrics_open(run->request->run_dir, run->step, &run->metrics));
         run->base_time_s = syn_metrics_last_time_s(run->metrics);
@@ -141,14 +143,18 @@ static syn_status start_reading(syn_run *run)
                                         : SYN_OK;
 }
 
+/* Rank 0. */
+static syn_status take_run_dir(syn_run *run)
+{
+    SYN_TRY(syn_run_check_dir(run));
+    return syn_rundir_prepare(run->request->run_dir, run->spec);
+}
+
 static syn_status set_up(syn_run *run)
 {
-    const syn_train_request *request = run->request;
-
     syn_run_enter(run, SYN_PHASE_INIT);
     set_threads(run->spec);
-    SYN_TRY(syn_run_agree(
-        run, run->rank == 0 ? syn_rundir_prepare(request->run_dir, run->spec) : SYN_OK, NULL));
+    SYN_TRY(syn_run_agree(run, run->rank == 0 ? take_run_dir(run) : SYN_OK, NULL));
     SYN_TRY(syn_run_agree(run, open_data(run), NULL));
     SYN_TRY(syn_run_agree(run, build(run), NULL));
     SYN_TRY(syn_run_resume(run));
@@ -228,8 +234,10 @@ static syn_status record_row(syn_run *run, const syn_train_status *now, bool is_
     if (run->has_grad_norm)
         syn_metrics_set(&row, SYN_METRIC_grad_norm, run->grad_norm);
     syn_metrics_set(&row, SYN_METRIC_samples_per_s, run->samples_per_s);
-    syn_metrics_set(&row, SYN_METRIC_hidden_ms, run->hidden_ms);
-    syn_metrics_set(&row, SYN_METRIC_exposed_ms, run->exposed_ms);
+    if (run->size > 1) {
+        syn_metrics_set(&row, SYN_METRIC_hidden_ms, run->hidden_ms);
+        syn_metrics_set(&row, SYN_METRIC_exposed_ms, run->exposed_ms);
+    }
     if (run->evaluated_step == run->step) {
         if (run->info->kind != SYN_DATA_TEXT)
             syn_metrics_set(&row, SYN_METRIC_test_accuracy, run->test_accuracy);
