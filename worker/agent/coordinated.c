@@ -10,6 +10,7 @@
 #include "worker/train/rundir.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -231,6 +232,8 @@ static void run_pool_job(coordinated *self, const syn_assignment *assignment)
     syn_train_result result;
 
     syn_train_monitor_reset(&self->monitor);
+    if (syn_plain_was_signalled()) /* since the assignment was taken: the reset must not lose it */
+        syn_train_monitor_ask_stop_by_signal(&self->monitor, SIGTERM);
     syn_status status =
         assignment->n_members > 0
             ? syn_comm_new(assignment->members, assignment->n_members, group_tag(assignment), &comm)
