@@ -24,23 +24,30 @@ syn_status syn_run_job_sha256(const syn_job_spec *spec, char hex_out[65])
     return status;
 }
 
+/* Saves or loads the two files of a checkpoint. */
+static syn_status for_parts(syn_run *run, const char *folder,
+                            syn_status (*model)(syn_module *, const char *path),
+                            syn_status (*optimizer)(syn_optimizer *, const char *path))
+{
+    syn_status status = SYN_OK;
+    char *model_path = syn_path_join(folder, "model.safetensors");
+    char *optimizer_path = syn_path_join(folder, "optimizer.safetensors");
+
+    if (!model_path || !optimizer_path)
+        SYN_GOTO(syn_fail_memory(strlen(folder), "a path"));
+    SYN_GOTO(model(run->module, model_path));
+    status = optimizer(run->optimizer, optimizer_path);
+out:
+    syn_free(model_path);
+    syn_free(optimizer_path);
+    return status;
+}
+
 /* ---- writing ---- */
 
 static syn_status fill(void *user, const char *folder)
 {
-    syn_run *run = user;
-    syn_status status = SYN_OK;
-    char *model = syn_path_join(folder, "model.safetensors");
-    char *optimizer = syn_path_join(folder, "optimizer.safetensors");
-
-    if (!model || !optimizer)
-        SYN_GOTO(syn_fail_memory(strlen(folder), "a path"));
-    SYN_GOTO(syn_weights_save(run->module, model));
-    status = syn_optimizer_save(run->optimizer, optimizer);
-out:
-    syn_free(model);
-    syn_free(optimizer);
-    return status;
+    return for_parts(user, folder, syn_weights_save, syn_optimizer_save);
 }
 
 static syn_status write_checkpoint(syn_run *run)
@@ -116,22 +123,6 @@ syn_status syn_run_check_dir(const syn_run *run)
                     run_dir);
 }
 
-static syn_status load_parts(syn_run *run, const char *folder)
-{
-    syn_status status = SYN_OK;
-    char *model = syn_path_join(folder, "model.safetensors");
-    char *optimizer = syn_path_join(folder, "optimizer.safetensors");
-
-    if (!model || !optimizer)
-        SYN_GOTO(syn_fail_memory(strlen(folder), "a path"));
-    SYN_GOTO(syn_weights_load(run->module, model));
-    status = syn_optimizer_load(run->optimizer, optimizer);
-out:
-    syn_free(model);
-    syn_free(optimizer);
-    return status;
-}
-
 /* The learning rate's curve may hang on the number of steps in all. */
 static void tell_other_schedule(syn_run *run, int64_t step, int64_t old_total)
 {
@@ -186,7 +177,7 @@ static syn_status load_checkpoint(syn_run *run, int64_t *step_out)
     SYN_GOTO(syn_checkpoint_find(source, run->request->run_dir, &folder, &info, &skipped));
     if (skipped)
         syn_display_note(&run->display, "%s; resuming from %s instead", skipped, folder);
-    SYN_GOTO(load_parts(run, folder));
+    SYN_GOTO(for_parts(run, folder, syn_weights_load, syn_optimizer_load));
     if (info.step > run->total_steps && run->total_steps > 0)
         SYN_GOTO(SYN_FAIL(SYN_FAILED_PRECONDITION,
                           "the checkpoint %s is of step %" PRId64
