@@ -81,12 +81,13 @@ static syn_status compute_gradients(syn_run *run, double *loss_sum, int64_t *n_o
         syn_manual_seed(shard_seed(run, run->rank, i));
         SYN_TRY(run_micro(run, batch, syn_slice_even(batch->n, i, n_micros), loss_sum));
     }
-    if (run->spec->train.stop_on_nan && !isfinite(*loss_sum))
+    if (run->spec->train.stop_on_nan && !isfinite(*loss_sum)) {
+        double mean = isnan(*loss_sum) ? NAN : *loss_sum; /* never "-nan" */
         return SYN_FAIL(SYN_OUT_OF_RANGE,
                         "the training loss became %g in step %" PRId64 " (learning rate %g); lower "
                         "optimizer.lr or set train.clip_norm, or set train.stop_on_nan to false",
-                        *n_out > 0 ? *loss_sum / (double)*n_out : *loss_sum, run->step + 1,
-                        run->lr);
+                        *n_out > 0 ? mean / (double)*n_out : mean, run->step + 1, run->lr);
+    }
     return SYN_OK;
 }
 

@@ -366,17 +366,25 @@ static syn_status save_result(syn_run *run)
     return syn_rundir_write_result(request->run_dir, run->result, &identity);
 }
 
+static void note_stop(syn_run *run)
+{
+    const char *by = run->flags & SYN_RUN_ABANDON             ? "a later launch of the job"
+                     : run->flags & SYN_RUN_STOP_BY_DIRECTIVE ? "the coordinator"
+                                                              : "a signal";
+    char why[SYN_STOP_TEXT_BYTES] = "";
+
+    syn_train_monitor_read_stop(run->monitor, why);
+    run->result->state = SYN_TRAIN_CANCELLED;
+    (void)snprintf(run->result->failure.message, sizeof run->result->failure.message,
+                   "stopped by %s%s%s%s after step %" PRId64 " of %" PRId64 "%s", by,
+                   why[0] ? " (" : "", why, why[0] ? ")" : "", run->step, run->total_steps,
+                   run->checkpoint_step == run->step ? "; a checkpoint was written" : "");
+}
+
 static syn_status finish(syn_run *run)
 {
     if (is_stopping(run)) {
-        const char *by = run->flags & SYN_RUN_ABANDON             ? "a later launch of the job"
-                         : run->flags & SYN_RUN_STOP_BY_DIRECTIVE ? "the coordinator"
-                                                                  : "a signal";
-        run->result->state = SYN_TRAIN_CANCELLED;
-        (void)snprintf(run->result->failure.message, sizeof run->result->failure.message,
-                       "stopped by %s after step %" PRId64 " of %" PRId64 "%s", by, run->step,
-                       run->total_steps,
-                       run->checkpoint_step == run->step ? "; a checkpoint was written" : "");
+        note_stop(run);
         note_result(run);
         return syn_run_agree(run, SYN_OK, NULL);
     }
