@@ -58,8 +58,7 @@ syn_tensor *syn_tensor_ref(syn_tensor *tensor);
 void syn_tensor_unref(syn_tensor *tensor);
 
 /* ---- Errors of expressions ----
- * A failing
- * expression returns NULL and the thread's *first* sentence sticks until syn_clear_error.
+ * A failing expression returns NULL and the thread's *first* sentence sticks until syn_clear_error.
  * Expressions given NULL return NULL and record nothing. */
 bool syn_failed(void);
 /* The sticky sentence, "" if none. Borrowed. */
