@@ -142,6 +142,7 @@
     X(attention_packed)                 \
     X(attention_packed_backward)        \
     /* loss.c */                        \
+    X(binary_cross_entropy)             \
     X(elementwise_loss)                 \
     X(elementwise_loss_backward)        \
     X(mse_loss)                         \
@@ -293,6 +294,30 @@
     X(cummax)                           \
     X(cummin)                           \
     X(max)                              \
-    X(min)
+    X(min)                              \
+    /* accumulate.c */                  \
+    X(cumsum)                           \
+    X(cumprod)                          \
+    X(logcumsumexp)                     \
+    X(prod)                             \
+    /* statistics.c */                  \
+    X(logsumexp)                        \
+    X(normalize)                        \
+    X(var)                              \
+    X(std)                              \
+    X(var_mean)                         \
+    X(std_mean)                         \
+    X(all)                              \
+    X(any)                              \
+    /* shape.c */                       \
+    X(diagonal)                         \
+    X(unfold)                           \
+    X(narrow)                           \
+    X(unflatten)                        \
+    X(one_hot)                          \
+    X(tril)                             \
+    X(triu)                             \
+    X(t)                                \
+    X(mT)
 
 #endif

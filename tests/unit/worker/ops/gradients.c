@@ -25,7 +25,8 @@ static syn_tensor *sum_of_results(const syn_outputs *outputs)
         syn_tensor *part = syn_sum(syn_mul(y, weights));
         if (!part)
             return NULL;
-        total = total ? syn_add(total, part) : part;
+        if (!(total = total ? syn_add(total, part) : part))
+            return NULL;
     }
     return total ? total : syn_scalar(0, SYN_F64);
 }
