@@ -20,6 +20,7 @@ typedef struct syn_resample_dims {
     int64_t planes, h_in, w_in, h_out, w_out;
     double scale[2]; /* input pixels an output pixel, 0: from the extents */
     bool bilinear, align_corners;
+    bool exact; /* nearest to the pixel's centre, not to its corner */
 } syn_resample_dims;
 
 /* Gradients are sums over the windows that saw an element; grad_x is overwritten. Arrays are dense.

@@ -54,27 +54,28 @@ typedef struct syn_tap {
 /* torch computes source positions in the tensor's own type, which decides which pixel "nearest"
  * takes at ties: hence one function for each type. The arithmetic is that of
  * ATen/native/UpSample.h. */
-#define SYN_DEFINE_RESAMPLE_TAP(name, real)                                        \
-    static inline syn_tap name(const syn_resample_dims *d, int axis, int64_t at)   \
-    {                                                                              \
-        int64_t in = axis ? d->w_in : d->h_in, out = axis ? d->w_out : d->h_out;   \
-        double given = d->scale[axis];                                             \
-        real scale = given > 0 ? (real)given : (real)in / (real)out, source;       \
-        if (!d->bilinear) {                                                        \
-            int64_t low = (int64_t)(float)((real)at * scale); /* torch: floorf */  \
-            low = low < in - 1 ? low : in - 1;                                     \
-            return (syn_tap){low, low, 0};                                         \
-        }                                                                          \
-        if (d->align_corners) {                                                    \
-            scale = out > 1 ? (real)(in - 1) / (real)(out - 1) : 0;                \
-            source = scale * (real)at;                                             \
-        } else {                                                                   \
-            source = scale * ((real)at + (real)0.5) - (real)0.5;                   \
-            source = source < 0 ? 0 : source;                                      \
-        }                                                                          \
-        int64_t low = (int64_t)source;                                             \
-        low = low < in - 1 ? low : in - 1;                                         \
-        return (syn_tap){low, low + (low < in - 1), (double)(source - (real)low)}; \
+#define SYN_DEFINE_RESAMPLE_TAP(name, real)                                          \
+    static inline syn_tap name(const syn_resample_dims *d, int axis, int64_t at)     \
+    {                                                                                \
+        int64_t in = axis ? d->w_in : d->h_in, out = axis ? d->w_out : d->h_out;     \
+        double given = d->scale[axis];                                               \
+        real scale = given > 0 ? (real)given : (real)in / (real)out, source;         \
+        if (!d->bilinear) {                                                          \
+            int64_t low = (int64_t)(float)(((real)at + (d->exact ? (real)0.5 : 0)) * \
+                                           scale); /* torch: floorf */               \
+            low = low < in - 1 ? low : in - 1;                                       \
+            return (syn_tap){low, low, 0};                                           \
+        }                                                                            \
+        if (d->align_corners) {                                                      \
+            scale = out > 1 ? (real)(in - 1) / (real)(out - 1) : 0;                  \
+            source = scale * (real)at;                                               \
+        } else {                                                                     \
+            source = scale * ((real)at + (real)0.5) - (real)0.5;                     \
+            source = source < 0 ? 0 : source;                                        \
+        }                                                                            \
+        int64_t low = (int64_t)source;                                               \
+        low = low < in - 1 ? low : in - 1;                                           \
+        return (syn_tap){low, low + (low < in - 1), (double)(source - (real)low)};   \
     }
 SYN_DEFINE_RESAMPLE_TAP(syn_resample_tap_f32, float)
 SYN_DEFINE_RESAMPLE_TAP(syn_resample_tap_f64, double)

@@ -123,6 +123,8 @@ static bool convert(matched *m, int a, syn_value *value)
     syn_value_kind wanted = m->op->args[a].kind;
     if (value->kind == wanted || (value->kind == SYN_VALUE_NONE && m->op->args[a].is_optional))
         return true;
+    if (value->kind == SYN_VALUE_STRING && m->op->args[a].takes_string)
+        return true;
     if (wanted == SYN_VALUE_NUMBER)
         return is_number(value);
     if (wanted == SYN_VALUE_INTS && value->kind == SYN_VALUE_INT) {

@@ -8,12 +8,26 @@ static const int64_t zeros[] = {0, 0}, ones[] = {1, 1};
 
 /* ---- Extents ---- */
 
+/* Whether padding is the word "same": the output is as large as the image. */
+static bool is_same(const syn_value *padding)
+{
+    return padding->kind == SYN_VALUE_STRING && strcmp(padding->string, "same") == 0;
+}
+
 /* Stride, padding, dilation (attributes `first` .. `first` + 2) and groups (the one after). */
 static syn_status read_options(const syn_op_call *call, int first, syn_conv_dims *d)
 {
+    const syn_value *padding = &call->attrs[first + 1];
     SYN_TRY(syn_pair_of(call, first, ones, 1, d->stride));
-    SYN_TRY(syn_pair_of(call, first + 1, zeros, 0, d->padding));
     SYN_TRY(syn_pair_of(call, first + 2, ones, 1, d->dilation));
+    d->padding[0] = d->padding[1] = 0;
+    if (padding->kind != SYN_VALUE_STRING)
+        SYN_TRY(syn_pair_of(call, first + 1, zeros, 0, d->padding));
+    else if (!is_same(padding) && strcmp(padding->string, "valid") != 0)
+        return SYN_OP_FAIL(call, "padding is \"%s\"; numbers, same or valid are possible",
+                           padding->string);
+    else if (is_same(padding) && (d->stride[0] != 1 || d->stride[1] != 1))
+        return SYN_OP_FAIL(call, "padding \"same\" wants a stride of 1");
     d->groups = call->attrs[first + 3].i;
     if (d->groups < 1)
         return SYN_OP_FAIL(call, "groups is %lld; it has to be at least 1", (long long)d->groups);
@@ -46,13 +60,17 @@ static syn_status read_arrays(const syn_op_call *call, int x_ndim, const int64_t
     return SYN_OK;
 }
 
-static syn_status find_output(const syn_op_call *call, syn_conv_dims *d)
+/* The output's extents. What "same" pads unevenly is one more on the far side, which follows from
+ * the extents. */
+static syn_status find_output(const syn_op_call *call, const syn_value *padding, syn_conv_dims *d)
 {
     int64_t *out[] = {&d->h_out, &d->w_out};
     const int64_t in[] = {d->h_in, d->w_in}, kernel[] = {d->kh, d->kw};
     for (int axis = 0; axis < 2; axis++) {
         int64_t span = d->dilation[axis] * (kernel[axis] - 1) + 1;
-        int64_t padded = in[axis] + 2 * d->padding[axis];
+        if (is_same(padding))
+            d->padding[axis] = (span - 1) / 2;
+        int64_t padded = in[axis] + (is_same(padding) ? span - 1 : 2 * d->padding[axis]);
         if (kernel[axis] < 1 || span > padded)
             return SYN_OP_FAIL(call,
                                "the kernel spans %lld of the padded image's %lld elements "
@@ -107,7 +125,7 @@ static syn_status conv2d_dims(const syn_op_call *call, syn_conv_dims *d)
     SYN_TRY(read_options(call, 0, d));
     SYN_TRY(read_arrays(call, x->ndim, x->dims, w->dims, d));
     SYN_TRY(check_bias(call, call->inputs[2], d->c_out));
-    return find_output(call, d);
+    return find_output(call, &call->attrs[1], d);
 }
 
 static syn_status conv2d_infer(syn_op_call *call, syn_meta *metas)
@@ -174,10 +192,14 @@ static void conv2d_backward(syn_backward_call *call)
         call->grad_inputs[2] = grad_bias(grad);
 }
 
-#define OPTION_ARGS                                        \
-    SYN_ARG_OR("stride", INTS, SYN_FALLBACK_INT(1)),       \
-        SYN_ARG_OR("padding", INTS, SYN_FALLBACK_INT(0)),  \
-        SYN_ARG_OR("dilation", INTS, SYN_FALLBACK_INT(1)), \
+#define PADDING_ARG                                                     \
+    {                                                                   \
+        .name = "padding", .kind = SYN_VALUE_INTS, .is_optional = true, \
+        .fallback = SYN_FALLBACK_INT(0), .takes_string = true           \
+    }
+#define OPTION_ARGS                                               \
+    SYN_ARG_OR("stride", INTS, SYN_FALLBACK_INT(1)), PADDING_ARG, \
+        SYN_ARG_OR("dilation", INTS, SYN_FALLBACK_INT(1)),        \
         SYN_ARG_OR("groups", INT, SYN_FALLBACK_INT(1))
 
 const syn_op syn_op_conv2d = {
@@ -194,7 +216,8 @@ const syn_op syn_op_conv2d = {
     SYN_SAMPLES("(2,3,6,5), (4,3,3,2), (4)", "(2,2,5,5), (3,2,3,3), padding=1",
                 "(2,4,7,7), (6,2,3,3), (6), stride=[2,1], padding=[1,2], groups=2",
                 "(1,2,7,7), (2,1,2,2), dilation=2, groups=2", "(4,6,6), (2,2,1,1), (2), groups=2",
-                "(1,1,4,4), (1,1,2,2), stride=3"),
+                "(1,1,4,4), (1,1,2,2), stride=3", "(2,2,5,6), (3,2,2,4), (3), padding='same'",
+                "(1,2,5,5), (2,1,3,2), padding='valid', dilation=2, groups=2"),
 };
 
 syn_tensor *syn_conv2d(syn_tensor *x, syn_tensor *weight, syn_tensor *bias,
@@ -221,7 +244,7 @@ static syn_status grad_input_dims(const syn_op_call *call, syn_conv_dims *d)
     SYN_TRY(read_arrays(call, shape->n, shape->ints, w->dims, d));
     if (grad->ndim != shape->n)
         return SYN_OP_FAIL(call, "the gradient has %d axes, the image %d", grad->ndim, shape->n);
-    SYN_TRY(find_output(call, d));
+    SYN_TRY(find_output(call, &call->attrs[2], d));
     return check_gradient(call, grad, d);
 }
 
@@ -289,7 +312,7 @@ static syn_status grad_weight_dims(const syn_op_call *call, syn_conv_dims *d)
     SYN_TRY(read_arrays(call, x->ndim, x->dims, shape->ints, d));
     if (grad->ndim != x->ndim)
         return SYN_OP_FAIL(call, "the gradient has %d axes, the image %d", grad->ndim, x->ndim);
-    SYN_TRY(find_output(call, d));
+    SYN_TRY(find_output(call, &call->attrs[2], d));
     return check_gradient(call, grad, d);
 }
 

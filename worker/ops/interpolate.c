@@ -6,7 +6,7 @@
 
 /* The attributes of the operator that resamples and of its transpose, which has the input's extents
  * instead. */
-enum { R_SIZE, R_BILINEAR, R_ALIGN_CORNERS, R_SCALES };
+enum { R_SIZE, R_BILINEAR, R_ALIGN_CORNERS, R_SCALES, R_EXACT, N_ATTRS };
 
 /* Planes and extents of the image and of the result, and how the one maps to the other. */
 static syn_status resample_dims(const syn_op_call *call, int ndim, const int64_t *in,
@@ -19,7 +19,8 @@ static syn_status resample_dims(const syn_op_call *call, int ndim, const int64_t
                              .h_out = out[0],
                              .w_out = out[1],
                              .bilinear = call->attrs[R_BILINEAR].i != 0,
-                             .align_corners = call->attrs[R_ALIGN_CORNERS].i != 0};
+                             .align_corners = call->attrs[R_ALIGN_CORNERS].i != 0,
+                             .exact = call->attrs[R_EXACT].i != 0};
     for (int axis = 0; axis < ndim - 2; axis++)
         d->planes *= in[axis];
     if (scales->kind == SYN_VALUE_FLOATS && scales->n == 2)
@@ -56,17 +57,18 @@ static void resample2d_backward(syn_backward_call *call)
 {
     const syn_tensor *x = call->inputs[0];
     const syn_value *a = call->attrs;
-    const syn_value attrs[] = {SYN_INTS_OF(x->dims, x->ndim), a[R_BILINEAR], a[R_ALIGN_CORNERS],
-                               a[R_SCALES]};
+    const syn_value attrs[N_ATTRS] = {SYN_INTS_OF(x->dims, x->ndim), a[R_BILINEAR],
+                                      a[R_ALIGN_CORNERS], a[R_SCALES], a[R_EXACT]};
     if (call->needs_grad[0])
         call->grad_inputs[0] =
-            syn_call(&syn_op_resample2d_backward, call->grad_outputs, 1, attrs, 4);
+            syn_call(&syn_op_resample2d_backward, call->grad_outputs, 1, attrs, N_ATTRS);
 }
 
 #define RESAMPLE_ARGS                                                \
     SYN_ARG_OR("bilinear", BOOL, SYN_FALLBACK_BOOL(false)),          \
         SYN_ARG_OR("align_corners", BOOL, SYN_FALLBACK_BOOL(false)), \
-        SYN_ARG_OR("scales", FLOATS, SYN_FALLBACK_NONE)
+        SYN_ARG_OR("scales", FLOATS, SYN_FALLBACK_NONE),             \
+        SYN_ARG_OR("exact", BOOL, SYN_FALLBACK_BOOL(false))
 
 const syn_op syn_op_resample2d = {
     .name = "resample2d",
@@ -78,6 +80,7 @@ const syn_op syn_op_resample2d = {
     .forward = resample2d_forward,
     .backward = resample2d_backward,
     SYN_SAMPLES("(2,3,4,5), size=[7,8]", "(1,2,6,6), size=[3,4], bilinear=true",
+                "(1,2,5,4), size=[3,7], exact=true",
                 "(2,3,3), size=[5,1], bilinear=true, align_corners=true"),
 };
 
@@ -108,10 +111,10 @@ static void resample2d_backward_backward(syn_backward_call *call)
 {
     const syn_tensor *y = call->inputs[0];
     const syn_value *a = call->attrs;
-    const syn_value attrs[] = {SYN_INTS_OF(y->dims + y->ndim - 2, 2), a[R_BILINEAR],
-                               a[R_ALIGN_CORNERS], a[R_SCALES]};
+    const syn_value attrs[N_ATTRS] = {SYN_INTS_OF(y->dims + y->ndim - 2, 2), a[R_BILINEAR],
+                                      a[R_ALIGN_CORNERS], a[R_SCALES], a[R_EXACT]};
     if (call->needs_grad[0])
-        call->grad_inputs[0] = syn_call(&syn_op_resample2d, call->grad_outputs, 1, attrs, 4);
+        call->grad_inputs[0] = syn_call(&syn_op_resample2d, call->grad_outputs, 1, attrs, N_ATTRS);
 }
 
 const syn_op syn_op_resample2d_backward = {
@@ -173,11 +176,13 @@ static syn_tensor *interpolate_image(const syn_op_call *call, syn_tensor *image,
     bool is_area = strcmp(mode, "area") == 0;
     int64_t size[2] = {1, 1};
     double scales[2] = {1, 1};
-    if (!is_linear && !is_area && strcmp(mode, "nearest") != 0)
-        return syn_stick(SYN_OP_FAIL(call,
-                                     "mode %s is not possible for %d axes; nearest, area or "
-                                     "%s is",
-                                     mode, n_axes + 2, n_axes == 2 ? "bilinear" : "linear"));
+    bool is_exact = strcmp(mode, "nearest-exact") == 0;
+    if (!is_linear && !is_area && !is_exact && strcmp(mode, "nearest") != 0)
+        return syn_stick(
+            SYN_OP_FAIL(call,
+                        "mode %s is not possible for %d axes; nearest, nearest-exact, area or "
+                        "%s is",
+                        mode, n_axes + 2, n_axes == 2 ? "bilinear" : "linear"));
     for (int axis = 0; axis < n_axes; axis++) {
         int at = 2 - n_axes + axis;
         syn_status status = wanted_extent(call, (const int[]){axis, n_axes}, image->dims[2 + at],
@@ -193,8 +198,9 @@ static syn_tensor *interpolate_image(const syn_op_call *call, syn_tensor *image,
                     (const syn_value[]){SYN_INTS_OF(size, 2),
                                         SYN_BOOL_OF(is_linear),
                                         SYN_BOOL_OF(aligns),
-                                        {.kind = SYN_VALUE_FLOATS, .n = 2, .floats = scales}},
-                    4);
+                                        {.kind = SYN_VALUE_FLOATS, .n = 2, .floats = scales},
+                                        SYN_BOOL_OF(is_exact)},
+                    N_ATTRS);
 }
 
 static void interpolate_compose(syn_op_call *call)
@@ -219,7 +225,7 @@ static void interpolate_compose(syn_op_call *call)
 const syn_op syn_op_interpolate = {
     .name = "interpolate",
     .doc = "Resamples (N, C, L) or (N, C, H, W) to `size` or by `scale_factor`; modes nearest, "
-           "linear, bilinear, area.",
+           "nearest-exact, linear, bilinear, area.",
     SYN_ARGS(SYN_TENSOR("input"), SYN_ARG_OR("size", INTS, SYN_FALLBACK_NONE),
              SYN_ARG_OR("scale_factor", FLOATS, SYN_FALLBACK_NONE),
              SYN_ARG_OR("mode", STRING, SYN_FALLBACK_STRING("nearest")),

@@ -2,6 +2,7 @@
  * the rest is composed. */
 #include "worker/kernels/loss.h"
 #include "worker/ops/spatial.h"
+#include <math.h>
 #include <string.h>
 
 enum { F_KIND, F_SCALE, F_BETA };
@@ -346,6 +347,31 @@ syn_tensor *syn_bce_with_logits(syn_tensor *x, syn_tensor *target)
     return syn_call(&syn_op_binary_cross_entropy_with_logits,
                     (syn_tensor *[]){x, target, NULL, NULL}, 4, NULL, 0);
 }
+
+/* -(t log x + (1 - t) log(1 - x)), logarithms from -100 on, as torch. */
+static void binary_cross_entropy_compose(syn_op_call *call)
+{
+    syn_tensor *x = call->inputs[0], *t = call->inputs[1], *weight = call->inputs[B_WEIGHT];
+    if (!syn_same_shape(x, t)) {
+        (void)syn_stick(SYN_OP_FAIL(call, "the input and the target differ in shape"));
+        return;
+    }
+    syn_tensor *yes = syn_clamp(syn_log(x), -100, INFINITY);
+    syn_tensor *no = syn_clamp(syn_log(syn_add_scalar(syn_neg(x), 1)), -100, INFINITY);
+    syn_tensor *losses = syn_mul(syn_add_scalar(t, -1), no);
+    losses = syn_sub(losses, syn_mul(t, yes));
+    losses = weight ? syn_mul(losses, weight) : losses;
+    call->outputs[0] = reduce(call, losses, call->attrs[0].string);
+}
+
+const syn_op syn_op_binary_cross_entropy = {
+    .name = "binary_cross_entropy",
+    .doc = "Cross-entropy of probabilities with probabilities of the same shape, averaged.",
+    SYN_ARGS(PAIR_ARGS, SYN_OPTIONAL_TENSOR("weight"), REDUCTION_OR_MEAN),
+    .dtypes = SYN_DTYPES_FLOAT,
+    .compose = binary_cross_entropy_compose,
+    SYN_SAMPLES("(3,4)~, (3,4)~, none", "(3,4)~, (3,4)~, (4)+, reduction='none'"),
+};
 
 /* ---- kl_div ---- */
 

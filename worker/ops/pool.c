@@ -144,8 +144,8 @@ static syn_status max_pool2d_with_indices_forward(syn_op_call *call)
 
 const syn_op syn_op_max_pool2d_with_indices = {
     .name = "max_pool2d_with_indices",
-    .doc = "max_pool2d, and where in its plane each maximum was (i64).",
-    SYN_ARGS(MAX_ARGS),
+    .doc = "max_pool2d, and where in its plane each maximum was (i64); return_indices is ignored.",
+    SYN_ARGS(MAX_ARGS, SYN_ARG_OR("return_indices", BOOL, SYN_FALLBACK_BOOL(true))),
     .n_outputs = 2,
     .flags = SYN_OP_CONTIGUOUS,
     .dtypes = SYN_DTYPES_FLOAT,

@@ -59,6 +59,8 @@ void syn_meta_image(syn_meta *meta, const syn_tensor *x, int64_t height, int64_t
 syn_value syn_pair_from_one(const syn_value *value, int64_t first, int64_t room[3])
 {
     bool is_list = value->kind == SYN_VALUE_INTS;
+    if (value->kind == SYN_VALUE_STRING)
+        return *value;
     if (value->kind == SYN_VALUE_NONE || (is_list && value->n == 0))
         return SYN_NONE;
     room[0] = first;

@@ -74,6 +74,7 @@ typedef struct syn_arg_spec {
     bool is_optional; /* None is allowed; `fallback` is used when left out */
     syn_value fallback;
     unsigned dtypes; /* tensors: those allowed here, and not promoted; 0: the operator's `dtypes` */
+    bool takes_string; /* a word may stand for numbers, as padding='same' */
 } syn_arg_spec;
 
 #define SYN_ARG(arg_name, arg_kind)                      \
