@@ -121,7 +121,7 @@ static syn_status load_checkpoint(syn_run *run, int64_t *step_out)
                           ", past the job's last step %" PRId64,
                           folder, info.step, run->total_steps));
     syn_display_note(&run->display, "resumed from %s: step %" PRId64, folder, info.step);
-    if (info.n_ranks != run->size)
+    if (info.n_ranks != run->size && run->spec->virtual_shards == 0)
         syn_display_note(&run->display,
                          "the checkpoint was written by %" PRId64 " ranks, this run has %d: sums "
                          "are rounded in another order",
