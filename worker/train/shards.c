@@ -42,7 +42,7 @@ syn_status syn_shard_table(int64_t n_shards, int n_ranks, const char *text, int 
             break;
         table_out[r] = (int)n;
         left -= n;
-        if (r == n_ranks - 1 && left == 0 && !*rest)
+        if (r == n_ranks - 1 && left == 0 && !*rest && rest[-1] != ',')
             return SYN_OK;
     }
     return SYN_FAIL(SYN_INVALID_ARGUMENT,
