@@ -11,7 +11,7 @@ IMAGES = [DIGITS, "--set", "virtual_shards=8", "--set", "data.n_train=540", "--s
           "train.eval_every_steps=18", "--set", "checkpoint.every_steps=15", "--set", "checkpoint.keep=0"]
 MLP = IMAGES + ["--set", "model.hidden=[64, 32]", "--set", "model.dropout=0.2", "--set", "parallel.first_bucket_mb=0.01", "--set",
                 "parallel.bucket_mb=0.05"]
-LENET = ["model.kind=lenet5", "optimizer.kind=sgd", "optimizer.momentum=0.9", "optimizer.lr=0.05"]
+LENET = "{model: {kind: lenet5}, data: {kind: digits}, train: {epochs: 1}, optimizer: {kind: sgd, momentum: 0.9, lr: 0.05}}\n"
 
 
 def set_all(*pairs):
@@ -100,7 +100,10 @@ def main():
     after_a_lost_rank(folder, "mlp", MLP, whole)
     what_decides_the_bits(folder, whole)
     refusals(folder)
-    every_number_of_ranks(folder, "lenet", IMAGES + set_all(*LENET), (2, 3, 4, 8), ("3,4,1",))
+    lenet = os.path.join(folder, "lenet.yaml")
+    with open(lenet, "w") as out:
+        out.write(LENET)
+    every_number_of_ranks(folder, "lenet-5", [lenet] + IMAGES[1:], (2, 3, 4, 8), ("3,4,1",))
     gpt = [GPT] + set_all("data.path=" + write_text(folder), "model.block=16", "model.width=32", "model.n_layers=2", "model.n_heads=2",
                           "model.dropout=0.1", "train.batch_size=12", "train.eval_batches=2", "train.max_steps=36", "virtual_shards=8",
                           "schedule.warmup_steps=5", "checkpoint.every_steps=15", "checkpoint.keep=0")
