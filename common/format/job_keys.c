@@ -22,6 +22,7 @@ static const syn_job_choice schedules[] = {
  * exactly. */
 #define MANY_STEPS   1e12
 #define MANY_SAMPLES 1e9
+#define MANY_DIGITS  1e7 /* they are drawn into memory */
 
 const syn_job_key syn_job_keys[] = {
     {"name", SYN_JOB_TEXT, AT(name), .fallback = "\"\"", .max = 128,
@@ -71,13 +72,13 @@ const syn_job_key syn_job_keys[] = {
     {"data.path", SYN_JOB_PATH, AT(data.path), .min = 1, .max = 4096, .when = "data.kind=idx|text",
      .doc = "The folder with the four IDX files, plain or .gz; or the text file."},
     {"data.n_train", SYN_JOB_INTEGER, AT(data.n_train), .fallback = "20000", .min = 1,
-     .max = MANY_SAMPLES, .when = "data.kind=digits", .unit = "samples",
+     .max = MANY_DIGITS, .when = "data.kind=digits", .unit = "samples",
      .doc = "Training samples to draw."},
     {"data.n_train", SYN_JOB_INTEGER, AT(data.n_train), .fallback = "0", .max = MANY_SAMPLES,
      .when = "data.kind=idx", .unit = "samples",
      .doc = "At most so many training samples are used; 0: all."},
     {"data.n_test", SYN_JOB_INTEGER, AT(data.n_test), .fallback = "4000", .min = 1,
-     .max = MANY_SAMPLES, .when = "data.kind=digits", .unit = "samples",
+     .max = MANY_DIGITS, .when = "data.kind=digits", .unit = "samples",
      .doc = "Test samples to draw."},
     {"data.n_test", SYN_JOB_INTEGER, AT(data.n_test), .fallback = "0", .max = MANY_SAMPLES,
      .when = "data.kind=idx", .unit = "samples",

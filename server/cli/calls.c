@@ -191,7 +191,8 @@ out:
 syn_status syn_cli_watch_job(syn_cli_client *client, const syn_cli_watch *watch)
 {
     struct position at = {0};
-    uint64_t away_since = 0, start = syn_clock_monotonic_ns();
+    uint64_t away_since = 0;
+    uint64_t start = watch->start_ns ? watch->start_ns : syn_clock_monotonic_ns();
     uint64_t deadline_ns =
         watch->timeout_s > 0 ? start + (uint64_t)(watch->timeout_s * 1e9) : UINT64_MAX;
 

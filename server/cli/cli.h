@@ -114,6 +114,7 @@ typedef struct syn_cli_watch {
     uint32_t progress_ms; /* 0: transitions only */
     double patience_s;
     double timeout_s;         /* 0: none */
+    uint64_t start_ns;        /* monotonic: since when it counts; 0: since the call */
     void (*tick)(void *user); /* about five times a second, also without records; may be NULL */
     syn_cli_record_fn record;
     void *user;

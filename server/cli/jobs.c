@@ -204,11 +204,13 @@ int syn_cli_wait(int argc, char **argv)
     int n, code = SYN_EXIT_SUCCEEDED;
 
     syn_cli_parse(&verb, argc, argv, &wait, &ids, &n);
+    uint64_t start = syn_clock_monotonic_ns();
     syn_status status = syn_cli_connect(&wait.client);
     for (int i = 0; status == SYN_OK && i < n; i++) {
         syn_cli_watch watch = {.job_id = ids[i],
                                .patience_s = 60,
                                .timeout_s = wait.timeout_s,
+                               .start_ns = start,
                                .record = on_wait_record,
                                .user = &wait};
         status = syn_cli_watch_job(&wait.client, &watch);

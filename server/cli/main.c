@@ -50,8 +50,12 @@ static int dispatch(const char *name, int argc, char **argv)
         return verbs[i].run(argc, argv);
     }
     const char *near = syn_suggest(name, names, N_VERBS);
+    syn_str text = {0};
+    syn_str_append_printable(&text, name, strlen(name));
     (void)fprintf(stderr, "syncline: there is no verb \"%s\"%s%s%s `syncline help` lists them\n",
-                  name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : ".");
+                  syn_str_get(&text), near ? "; did you mean \"" : "", near ? near : "",
+                  near ? "\"?" : ".");
+    syn_str_release(&text);
     return SYN_EXIT_USAGE;
 }
 

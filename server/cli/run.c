@@ -171,15 +171,14 @@ static void print_result(const struct run *run)
     const json_t *job = run->final, *comm = json_object_get(job, "comm"), *value;
     const char *name, *reason = json_string_value(json_object_get(job, "reason_text"));
     char duration[32];
+    long long steps = json_integer_value(json_object_get(job, "steps"));
+    long long ranks = json_integer_value(json_object_get(job, "ranks"));
 
     (void)printf(
-        "%s after %s: %lld steps on %lld rank%s, %.0f samples/s\n",
+        "%s after %s: %lld step%s on %lld rank%s, %.0f samples/s\n",
         json_string_value(json_object_get(job, "state")),
         syn_format_duration(duration, (double)(syn_clock_monotonic_ns() - run->started_ns) * 1e-9),
-        (long long)json_integer_value(json_object_get(job, "steps")),
-        (long long)json_integer_value(json_object_get(job, "ranks")),
-        json_integer_value(json_object_get(job, "ranks")) == 1 ? "" : "s",
-        number(job, "samples_per_s"));
+        steps, steps == 1 ? "" : "s", ranks, ranks == 1 ? "" : "s", number(job, "samples_per_s"));
     /* A failure's reason has been printed to standard error. */
     if (reason && *reason && run->state != SYNCLINE__V1__JOB_STATE__JOB_STATE_SUCCEEDED &&
         run->state != SYNCLINE__V1__JOB_STATE__JOB_STATE_FAILED)
@@ -191,8 +190,7 @@ static void print_result(const struct run *run)
         else
             (void)printf("  %-14s %.4f\n", name, json_number_value(value));
     }
-    if (json_integer_value(json_object_get(job, "ranks")) > 1 &&
-        json_integer_value(json_object_get(job, "steps")) > 0)
+    if (ranks > 1 && steps > 0)
         (void)printf("  communication  %.2f ms a step hidden, %.2f ms exposed\n",
                      number(comm, "hidden_ms"), number(comm, "exposed_ms"));
     (void)printf("  files          %s\n", run->run_dir);

@@ -1,6 +1,7 @@
 /* syn-conform: runs packs of reference cases and writes what came out, for others to judge. */
 #include "common/base/file.h"
 #include "tests/conformance/optimizers.h"
+#include "tests/conformance/program.h"
 #include "tests/conformance/results.h"
 #include "tests/conformance/train.h"
 
@@ -12,10 +13,11 @@ enum { CASES_MAX = 256 << 20 };
 
 static const char usage[] =
     "usage: syn-conform train CASES.jsonl IN.safetensors OUT.safetensors\n"
-    "Runs the trainings and optimizer runs of CASES (one JSON object a line) on the tensors of IN "
-    "and writes curves "
-    "and final weights to OUT.\n"
-    "Under mpirun every rank takes its part of each batch and rank 0 writes.\n";
+    "       syn-conform ops CASES.jsonl IN.safetensors OUT.safetensors\n"
+    "train runs the trainings and optimizer runs of CASES (one JSON object a line) on the tensors "
+    "of IN and writes curves and final weights to OUT.\n"
+    "Under mpirun every rank takes its part of each batch and rank 0 writes.\n"
+    "ops runs programs of operators, called by name, and writes results and gradients.\n";
 
 static syn_status run_case(const json_t *test_case, const syn_safetensors *inputs,
                            result_set *results, bool *known_out)
@@ -26,8 +28,10 @@ static syn_status run_case(const json_t *test_case, const syn_safetensors *input
         return train_case(test_case, inputs, results, known_out);
     if (kind && strcmp(kind, "optim") == 0)
         return optim_case(test_case, inputs, results, known_out);
+    if (!kind)
+        return program_case(test_case, inputs, results, known_out);
     *known_out = false;
-    return SYN_FAIL(SYN_UNIMPLEMENTED, "there are no cases of kind %s", kind ? kind : "program");
+    return SYN_FAIL(SYN_UNIMPLEMENTED, "there are no cases of kind %s", kind);
 }
 
 static syn_status run_line(const char *line, size_t length, const syn_safetensors *inputs,
@@ -74,7 +78,7 @@ static syn_status run_cases(const char *text, const syn_safetensors *inputs, res
     return SYN_OK;
 }
 
-static syn_status train(const char *cases_path, const char *in_path, const char *out_path)
+static syn_status run_file(const char *cases_path, const char *in_path, const char *out_path)
 {
     syn_status status = SYN_OK;
     syn_safetensors *inputs = NULL;
@@ -104,13 +108,15 @@ int main(int argc, char **argv)
         (void)fputs(usage, stdout);
         return 0;
     }
-    if (argc != 5 || strcmp(argv[1], "train") != 0) {
-        if (argc > 1 && strcmp(argv[1], "train") != 0)
-            (void)fprintf(stderr, "syn-conform: there is no mode %s, only train\n", argv[1]);
+    bool is_mode = argc > 1 && (strcmp(argv[1], "train") == 0 || strcmp(argv[1], "ops") == 0);
+    if (argc != 5 || !is_mode) {
+        if (argc > 1 && !is_mode)
+            (void)fprintf(stderr, "syn-conform: there is no mode %s, only train and ops\n",
+                          argv[1]);
         (void)fputs(usage, stderr);
         return 2;
     }
-    if (syn_init_mpi(&argc, &argv) != SYN_OK || train(argv[2], argv[3], argv[4]) != SYN_OK) {
+    if (syn_init_mpi(&argc, &argv) != SYN_OK || run_file(argv[2], argv[3], argv[4]) != SYN_OK) {
         (void)fprintf(stderr, "syn-conform: %s\n", syn_error_message());
         (void)syn_finish();
         return 1;

@@ -45,6 +45,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--conform", required=True)
     parser.add_argument("--pack", required=True)
+    parser.add_argument("--mode", default="train", choices=["train", "ops"])
     parser.add_argument("--ranks", type=int, default=1)
     parser.add_argument("--filter", default="", help="only cases whose id matches")
     parser.add_argument("--source", required=True)
@@ -61,7 +62,7 @@ def main():
     if not python:
         skip("no Python with NumPy, which the judge needs")
 
-    command = options.conform + " train"
+    command = f"{options.conform} {options.mode}"
     if options.ranks > 1:
         command = f"mpirun -np {options.ranks} --oversubscribe --bind-to none {command}"
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "ratchet.json"),

@@ -38,8 +38,8 @@ def main():
 
         expect(run(), 2, "usage: syn-conform train")
         expect(run("--help"), 0, "usage: syn-conform train")
-        for mode in ("ops", "onnx"):
-            expect(run(mode, cases, empty, out), 2, f"there is no mode {mode}, only train")
+        for mode in ("opt", "onnx"):
+            expect(run(mode, cases, empty, out), 2, f"there is no mode {mode}, only train and ops")
         expect(run("train", cases, empty, out), 1, "cases.jsonl")
         write(cases, "\n{\"id\":\n")
         expect(run("train", cases, empty, out), 1, "cases.jsonl: line 2: column")

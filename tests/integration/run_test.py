@@ -42,6 +42,23 @@ def resume(folder):
         check(resumed["weights_sha256"] == whole["weights_sha256"], "%s resumed from %s gives the same bits" % (name, steps[0]))
 
 
+def refusals(folder):
+    """Mistakes that are told before anything is launched; `contract` has made a run."""
+    used = os.path.join(folder, "contract")
+    done = cli("run", DIGITS, *SMALL, "--run-dir", used)
+    check(done.returncode == 2 and "already holds a run" in done.stderr, "a used folder: %d %s" % (done.returncode, done.stderr))
+    done = cli("run", DIGITS, *SMALL, "--resume", os.path.join(folder, "nowhere"))
+    check(done.returncode == 2 and "there is no such folder" in done.stderr, "nothing to resume: %d %s" % (done.returncode, done.stderr))
+    done = cli("run", DIGITS, *SMALL, "--run-dir", DIGITS)
+    check(done.returncode == 2, "a file as run directory: %d" % done.returncode)
+    nobody = "unix://" + os.path.join(folder, "nobody")
+    for words in (("wait", "j-000001"), ("logs", "-f", "j-000001"), ("list",)):
+        done = cli(*words, address=nobody, timeout=20)
+        check(done.returncode == 5 and "cannot reach" in done.stderr, "%s without a coordinator: %d %s" % (words[0], done.returncode, done.stderr))
+    done = cli("wait", "j-000001", "--timeout", "inf", address=nobody)
+    check(done.returncode == 2, "an endless timeout: %d" % done.returncode)
+
+
 def write_text(folder):
     path = os.path.join(folder, "text.txt")
     with open(path, "w") as out:
@@ -106,6 +123,7 @@ def main():
     folder = scratch()
     verbs()
     contract(folder)
+    refusals(folder)
     resume(folder)
     interrupt(folder)
     killed_run_leaves_nothing(folder)

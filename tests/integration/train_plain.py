@@ -88,6 +88,7 @@ def usage(folder):
                         ((bad,), "trian"),
                         ((JOB[0], "--set", "train.epoch=1"), "train.epoch"),
                         ((os.path.join(folder, "none.yaml"),), "none.yaml"),
+                        (("--resume", os.path.join(taken, "checkpoints")), "it has no job.yaml"),
                         ((*JOB, "--run-dir", taken), "already holds a run")):
         code, out, err = worker(2, *words)
         lines = ours(err)

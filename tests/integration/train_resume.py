@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Resuming gives the bits of the run that was never interrupted: from a checkpoint, after SIGKILL, past a damaged checkpoint."""
+import json
 import os
 import shutil
 
@@ -81,6 +82,26 @@ def refusals(folder, whole):
     check(code == 1 and "there is no such folder" in err, "nothing to resume from: %s %s" % (code, err[:300]))
 
 
+def another_job(folder, whole):
+    """A job that does not fit leaves the run as it was; what makes the coming steps others is said."""
+    where = os.path.join(folder, "another")
+    shutil.copytree(whole, where)
+    before = open(os.path.join(where, "job.yaml")).read()
+    code, out, err = worker(2, "--resume", where, "--set", "model.hidden=[32]")
+    check(code == 1 and "of another model" in err, "another model is refused: %s %s" % (code, err[:300]))
+    check(open(os.path.join(where, "job.yaml")).read() == before, "and the run keeps its job")
+    code, out, err = worker(2, "--resume", where, "--set", "train.epochs=3", "--set", "train.batch_size=59", "--set", "schedule.kind=cosine",
+                            "--set", "data.augment_shift=2")
+    check(code == 0, "another batch: exit %s %s" % (code, err[-300:]))
+    for text in ("train.batch_size 64, this job has 59: its step 61 is in epoch 2", "was to end at step 60, now at 96", "schedule.decay_steps 60"):
+        check(text in out, "%r is said: %s" % (text, out[:600]))
+    manifest = json.load(open(os.path.join(whole, "checkpoints/step-00000060/manifest.json")))
+    check(manifest["epoch"] == 2 and manifest["batch_size"] == 64 and manifest["total_steps"] == 60, "the manifest: %s" % manifest)
+    # A folder with another run's checkpoints: a relaunch would go on from those.
+    code, out, err = worker(2, *JOB, "--resume", whole, run_dir=where)
+    check(code == 1 and len(ours(err)) == 1 and "of another run" in err, "two runs are not mixed: %s %s" % (code, err[:300]))
+
+
 def more_epochs(folder, whole):
     """A finished run goes on when the job is made longer; a run that has ended already is evaluated and told again."""
     where = os.path.join(folder, "longer")
@@ -104,6 +125,7 @@ def main():
     after_a_kill(folder, whole)
     past_a_damaged_one(folder, whole)
     refusals(folder, whole)
+    another_job(folder, whole)
     more_epochs(folder, whole)
     finish(folder)
 

@@ -11,7 +11,7 @@ IMAGES = [DIGITS, "--set", "virtual_shards=8", "--set", "data.n_train=540", "--s
           "train.eval_every_steps=18", "--set", "checkpoint.every_steps=15", "--set", "checkpoint.keep=0"]
 MLP = IMAGES + ["--set", "model.hidden=[64, 32]", "--set", "model.dropout=0.2", "--set", "parallel.first_bucket_mb=0.01", "--set",
                 "parallel.bucket_mb=0.05"]
-LENET = "{model: {kind: lenet5}, data: {kind: digits}, train: {epochs: 1}, optimizer: {kind: sgd, momentum: 0.9, lr: 0.05}}\n"
+LENET = "model: {kind: lenet5}\ndata: {kind: digits}\ntrain: {epochs: 1}\noptimizer: {kind: sgd, momentum: 0.9, lr: 0.05}\n"
 
 
 def set_all(*pairs):

@@ -10,6 +10,7 @@
 #include "worker/train/rundir.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ enum {
     REGISTER_MS = 60000, /* for a launched job to reach its coordinator */
     DELIVER_MS = 60000,  /* for its outcome to be acknowledged; the file stays */
     COMPLAIN_MS = 30000, /* between two log lines of a pool that cannot reach its coordinator */
+    PATIENCE_MS = 2000,  /* before the first of them: a wrong address should be seen soon */
 };
 
 /* One process under a coordinator. */
@@ -231,6 +233,8 @@ static void run_pool_job(coordinated *self, const syn_assignment *assignment)
     syn_train_result result;
 
     syn_train_monitor_reset(&self->monitor);
+    if (syn_plain_was_signalled()) /* since the assignment was taken: the reset must not lose it */
+        syn_train_monitor_ask_stop_by_signal(&self->monitor, SIGTERM);
     syn_status status =
         assignment->n_members > 0
             ? syn_comm_new(assignment->members, assignment->n_members, group_tag(assignment), &comm)
@@ -254,7 +258,7 @@ static void run_pool_job(coordinated *self, const syn_assignment *assignment)
 static void serve(coordinated *self)
 {
     char reason[512];
-    int waited_ms = 0;
+    int waited_ms = COMPLAIN_MS - PATIENCE_MS;
 
     while (!syn_plain_was_signalled()) {
         syn_assignment assignment = {0};
@@ -297,6 +301,9 @@ int syn_pool_run(const char *address)
     if (status == SYN_OK)
         status = start_agent(&self, &options);
     if (status == SYN_OK) {
+        if (is_first)
+            SYN_INFO("%s: %d rank%s for the jobs of the coordinator at %s", pool_id,
+                     syn_comm_size(world), syn_comm_size(world) == 1 ? "" : "s", address);
         serve(&self);
         (void)syn_agent_flush(self.agent, DELIVER_MS);
     } else if (is_first) {

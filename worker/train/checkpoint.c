@@ -30,9 +30,11 @@ static syn_status build_manifest(const char *folder, const syn_checkpoint_info *
     char *path = NULL;
     json_t *files = json_object();
     json_t *manifest = json_pack(
-        "{s:i, s:I, s:I, s:s, s:I, s:s, s:o}", "format_version", SYN_CHECKPOINT_FORMAT, "step",
-        (json_int_t)info->step, "epoch", (json_int_t)info->epoch, "seed", "", "n_ranks",
-        (json_int_t)info->n_ranks, "job_sha256", info->job_sha256, "files", files);
+        "{s:i, s:I, s:I, s:s, s:I, s:s, s:I, s:I, s:s, s:o}", "format_version",
+        SYN_CHECKPOINT_FORMAT, "step", (json_int_t)info->step, "epoch", (json_int_t)info->epoch,
+        "seed", "", "n_ranks", (json_int_t)info->n_ranks, "job_sha256", info->job_sha256,
+        "batch_size", (json_int_t)info->batch_size, "total_steps", (json_int_t)info->total_steps,
+        "data_sha256", info->data_sha256, "files", files);
     if (!manifest)
         SYN_GOTO(syn_fail_memory(1024, "a checkpoint's manifest"));
     /* A seed has 64 bits without a sign, which JSON integers do not hold: written as text. */
@@ -260,27 +262,34 @@ static syn_status read_manifest(const char *path, json_t **manifest_out)
 
 static syn_status parse_manifest(const char *path, json_t *manifest, syn_checkpoint_info *info)
 {
-    json_int_t version = 0, step = 0, epoch = 0, n_ranks = 0;
-    const char *seed = NULL, *job = NULL;
+    json_int_t version = 0, step = 0, epoch = 0, n_ranks = 0, batch_size = 0, total_steps = 0;
+    const char *seed = NULL, *job = NULL, *data = "";
     char *end = NULL;
 
-    if (json_unpack(manifest, "{s:I, s:I, s:I, s:s, s:I, s:s}", "format_version", &version, "step",
-                    &step, "epoch", &epoch, "seed", &seed, "n_ranks", &n_ranks, "job_sha256",
-                    &job) != 0)
+    if (json_unpack(manifest, "{s:I, s:I, s:I, s:s, s:I, s:s, s?I, s?I, s?s}", "format_version",
+                    &version, "step", &step, "epoch", &epoch, "seed", &seed, "n_ranks", &n_ranks,
+                    "job_sha256", &job, "batch_size", &batch_size, "total_steps", &total_steps,
+                    "data_sha256", &data) != 0)
         return fail_manifest(path, "a member is missing or has another type");
     if (version != SYN_CHECKPOINT_FORMAT)
         return SYN_FAIL(SYN_FAILED_PRECONDITION,
                         "%s says format_version %lld, this program reads version %d", path,
                         (long long)version, SYN_CHECKPOINT_FORMAT);
-    if (step < 0 || epoch < 0 || n_ranks < 1 || strlen(job) > 64)
+    if (step < 0 || epoch < 0 || n_ranks < 1 || strlen(job) > 64 || batch_size < 0 ||
+        total_steps < 0 || strlen(data) > 64)
         return fail_manifest(path, "a value is out of range");
     errno = 0;
     uint64_t seed_value = strtoull(seed, &end, 10);
     if (errno || end == seed || *end)
         return fail_manifest(path, "seed is not a number");
-    *info =
-        (syn_checkpoint_info){.step = step, .epoch = epoch, .seed = seed_value, .n_ranks = n_ranks};
+    *info = (syn_checkpoint_info){.step = step,
+                                  .epoch = epoch,
+                                  .seed = seed_value,
+                                  .n_ranks = n_ranks,
+                                  .batch_size = batch_size,
+                                  .total_steps = total_steps};
     (void)snprintf(info->job_sha256, sizeof info->job_sha256, "%s", job);
+    (void)snprintf(info->data_sha256, sizeof info->data_sha256, "%s", data);
     return SYN_OK;
 }
 

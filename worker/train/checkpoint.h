@@ -15,10 +15,13 @@ enum { SYN_CHECKPOINT_FORMAT = 1 };
 
 typedef struct syn_checkpoint_info {
     int64_t step;  /* steps done */
-    int64_t epoch; /* epochs begun, from 1 */
+    int64_t epoch; /* of the last step, from 1 */
     uint64_t seed;
     int64_t n_ranks;     /* that wrote it: another number continues, but not with the same bits */
     char job_sha256[65]; /* of the complete job's YAML */
+    /* What the steps depend on beside the seed. 0 and "" where the manifest does not say. */
+    int64_t batch_size, total_steps;
+    char data_sha256[65]; /* the data's fingerprint */
 } syn_checkpoint_info;
 
 /* Writes the two safetensors files of a checkpoint into `folder`. */

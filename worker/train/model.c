@@ -92,6 +92,18 @@ syn_status syn_train_make_model(const syn_job_spec *spec, const syn_dataset_info
     return SYN_OK;
 }
 
+/* The library takes 0 for "not given": what the job says must not turn into a default. */
+static syn_status check_adam(const syn_job_spec *spec)
+{
+    if (spec->optimizer.eps == 0)
+        return SYN_FAIL(SYN_INVALID_ARGUMENT,
+                        "optimizer.eps is 0, it must be above 0 (default 1e-8)");
+    if (spec->optimizer.beta1 == 0 && spec->optimizer.beta2 == 0)
+        return SYN_FAIL(SYN_INVALID_ARGUMENT,
+                        "optimizer.betas are both 0, at least one must be above 0");
+    return SYN_OK;
+}
+
 syn_status syn_train_make_optimizer(const syn_job_spec *spec, syn_module *module,
                                     syn_optimizer **optimizer_out)
 {
@@ -107,6 +119,7 @@ syn_status syn_train_make_optimizer(const syn_job_spec *spec, syn_module *module
                                             .decay_2d_only = spec->optimizer.decay_2d_only,
                                         });
     } else {
+        SYN_TRY(check_adam(spec));
         syn_adam_options options = {.lr = spec->optimizer.lr,
                                     .beta1 = spec->optimizer.beta1,
                                     .beta2 = spec->optimizer.beta2,

@@ -85,6 +85,20 @@ void syn_train_monitor_ask_stop(syn_train_monitor *monitor, const char *text)
     raise_stop(monitor, SYN_STOP_DIRECTIVE);
 }
 
+void syn_train_monitor_read_stop(syn_train_monitor *monitor, char text_out[SYN_STOP_TEXT_BYTES])
+{
+    int signal = atomic_load(&monitor->signal);
+    const char *name = signal ? sigabbrev_np(signal) : NULL;
+
+    text_out[0] = '\0';
+    (void)pthread_mutex_lock(&monitor->mutex);
+    if (atomic_load(&monitor->stop) == SYN_STOP_DIRECTIVE)
+        memcpy(text_out, monitor->stop_text, SYN_STOP_TEXT_BYTES);
+    else if (atomic_load(&monitor->stop) == SYN_STOP_SIGNAL && name)
+        (void)snprintf(text_out, SYN_STOP_TEXT_BYTES, "SIG%s", name);
+    (void)pthread_mutex_unlock(&monitor->mutex);
+}
+
 void syn_train_monitor_ask_abandon(syn_train_monitor *monitor)
 {
     raise_stop(monitor, SYN_STOP_ABANDON);

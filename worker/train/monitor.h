@@ -55,14 +55,16 @@ typedef enum syn_stop {
     SYN_STOP_ABANDON, /* the job lives elsewhere by now: stop without touching its files */
 } syn_stop;
 
+enum { SYN_STOP_TEXT_BYTES = 256 };
+
 /* Start it with syn_train_monitor_init. The requests may be set from a signal handler. */
 typedef struct syn_train_monitor {
     pthread_mutex_t mutex;
-    syn_train_status status; /* guarded by mutex */
-    char stop_text[256];     /* guarded by mutex: why the directive stops the run */
-    _Atomic int stop;        /* syn_stop */
-    _Atomic int checkpoint;  /* a checkpoint is wanted at the next step boundary */
-    _Atomic int signal;      /* the signal behind SYN_STOP_SIGNAL */
+    syn_train_status status;             /* guarded by mutex */
+    char stop_text[SYN_STOP_TEXT_BYTES]; /* guarded by mutex: why the directive stops the run */
+    _Atomic int stop;                    /* syn_stop */
+    _Atomic int checkpoint;              /* a checkpoint is wanted at the next step boundary */
+    _Atomic int signal;                  /* the signal behind SYN_STOP_SIGNAL */
 } syn_train_monitor;
 
 void syn_train_monitor_init(syn_train_monitor *monitor);
@@ -76,6 +78,9 @@ void syn_train_monitor_publish(syn_train_monitor *monitor, const syn_train_statu
 void syn_train_monitor_read(syn_train_monitor *monitor, syn_train_status *status_out);
 /* Asks the run to stop at the next step boundary. */
 void syn_train_monitor_ask_stop(syn_train_monitor *monitor, const char *text);
+/* What stands behind the strongest request: the text of syn_train_monitor_ask_stop, or "SIGTERM";
+ * "" if this rank was not asked, or is to abandon the run. */
+void syn_train_monitor_read_stop(syn_train_monitor *monitor, char text_out[SYN_STOP_TEXT_BYTES]);
 /* Asks the run to end without a checkpoint: this launch of the job is stale. */
 void syn_train_monitor_ask_abandon(syn_train_monitor *monitor);
 /* Async-signal-safe. */

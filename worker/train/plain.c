@@ -78,6 +78,11 @@ static syn_status read_job(const syn_plain_options *options, char **json_out, ch
 
     if (!path)
         return syn_fail_memory(0, "a path");
+    if (!options->job_file && !syn_path_exists(path))
+        SYN_GOTO(SYN_FAIL(SYN_NOT_FOUND,
+                          "%s is no run directory, it has no job.yaml: give a job file too, or the "
+                          "folder of the run",
+                          options->resume));
     SYN_GOTO(syn_job_spec_load(path, options->overrides, options->n_overrides, &spec));
     *json_out = syn_job_spec_to_json(&spec);
     *name_out = syn_strdup(spec.name);

@@ -78,6 +78,9 @@ syn_status syn_run_step(syn_run *run);
 syn_status syn_run_evaluate(syn_run *run);
 /* Writes a checkpoint of the current step unless it is there already. Collective. */
 syn_status syn_run_checkpoint(syn_run *run);
+/* Refuses, on a job's first attempt, a run directory with the checkpoints or the result of a run
+ * that this one does not go on with: it would resume from them, or tell of them, as its own. */
+syn_status syn_run_check_dir(const syn_run *run);
 /* Makes the resumed state, if any, that of all ranks: sets run->step. After the module and the
  * optimizer were made, before they are made parallel. Collective. */
 syn_status syn_run_resume(syn_run *run);

@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/str.h"
+#include "worker/train/checkpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +45,11 @@ syn_status syn_rundir_prepare(const char *run_dir, const syn_job_spec *spec)
 {
     SYN_TRY(make_dir(run_dir, "checkpoints"));
     SYN_TRY(make_dir(run_dir, "logs"));
+    return syn_rundir_is_run(run_dir) ? SYN_OK : syn_rundir_write_job(run_dir, spec);
+}
+
+syn_status syn_rundir_write_job(const char *run_dir, const syn_job_spec *spec)
+{
     char *yaml = syn_job_spec_to_yaml(spec);
     if (!yaml)
         return syn_fail_memory(0, "the job's text");
@@ -58,6 +64,14 @@ bool syn_rundir_is_run(const char *path)
     bool is_run = job && syn_path_exists(job);
     syn_free(job);
     return is_run;
+}
+
+bool syn_rundir_has_results(const char *run_dir)
+{
+    char *result = syn_path_join(run_dir, "result.json");
+    bool has_results = (result && syn_path_exists(result)) || syn_checkpoint_exists(run_dir);
+    syn_free(result);
+    return has_results;
 }
 
 syn_status syn_rundir_open_log(const char *run_dir, int rank, int *fd_out)

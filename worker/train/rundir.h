@@ -13,10 +13,15 @@
  *               attempt-<n>/outcome-rank<r>.json    how the rank's part ended, before it is
  * reported */
 
-/* Creates the folders and writes job.yaml. */
+/* Creates the folders, and job.yaml if there is none. */
 syn_status syn_rundir_prepare(const char *run_dir, const syn_job_spec *spec);
+/* Writes job.yaml. Once the job is known to go on with what is there: one that does not fit the
+ * checkpoints must not take the place of the one that does. */
+syn_status syn_rundir_write_job(const char *run_dir, const syn_job_spec *spec);
 /* Whether a run was ever prepared there. */
 bool syn_rundir_is_run(const char *path);
+/* Whether a run left a checkpoint or its result there. */
+bool syn_rundir_has_results(const char *run_dir);
 
 /* Opens logs/rank-<rank>.log for appending (creates the folder). The caller closes it. */
 syn_status syn_rundir_open_log(const char *run_dir, int rank, int *fd_out);

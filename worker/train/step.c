@@ -114,12 +114,13 @@ static syn_status compute_gradients(syn_run *run, double *loss_sum, int64_t *n_o
     SYN_TRY(syn_train_fault(run->rank, run->step, run->request->attempt, loss_sum));
     SYN_TRY(run->sum ? run_shards(run, batch, loss_sum)
                      : run_part(run, batch, (syn_slice_range){0, batch->n}, run->rank, loss_sum));
-    if (run->spec->train.stop_on_nan && !isfinite(*loss_sum))
+    if (run->spec->train.stop_on_nan && !isfinite(*loss_sum)) {
+        double mean = isnan(*loss_sum) ? NAN : *loss_sum; /* never "-nan" */
         return SYN_FAIL(SYN_OUT_OF_RANGE,
                         "the training loss became %g in step %" PRId64 " (learning rate %g); lower "
                         "optimizer.lr or set train.clip_norm, or set train.stop_on_nan to false",
-                        *n_out > 0 ? *loss_sum / (double)*n_out : *loss_sum, run->step + 1,
-                        run->lr);
+                        *n_out > 0 ? mean / (double)*n_out : mean, run->step + 1, run->lr);
+    }
     return SYN_OK;
 }
 
@@ -181,9 +182,9 @@ static void note_cost(syn_run *run, double n_global, uint64_t begin_ns)
     syn_overlap overlap = {0};
     double seconds = (double)(syn_clock_monotonic_ns() - begin_ns) * 1e-9;
 
-    if (run->sum)
+    if (run->sum && run->size > 1)
         syn_shard_sum_get_overlap(run->sum, &overlap);
-    else
+    else if (run->size > 1) /* one rank copies its buckets to itself: that is no communication */
         syn_data_parallel_get_overlap(run->module, &overlap);
     run->samples_per_s = seconds > 0 ? n_global / seconds : 0;
     run->hidden_ms = overlap.hidden_ms;

@@ -146,9 +146,10 @@ static syn_status make_parallel(syn_run *run)
     syn_str manifest = {0};
     char digest[65];
 
-    SYN_GOTO(syn_run_job_sha256(run->spec, digest));
-    syn_str_appendf(&manifest, "version: %s\njob: %s\ndata: %s\n", SYN_VERSION, digest,
-                    run->info->fingerprint);
+    status = syn_run_job_sha256(run->spec, digest);
+    if (status == SYN_OK)
+        syn_str_appendf(&manifest, "version: %s\njob: %s\ndata: %s\n", SYN_VERSION, digest,
+                        run->info->fingerprint);
     add_shard_table(run, &manifest);
     if (manifest.failed)
         status = syn_fail_memory(manifest.length, "the manifest");
@@ -180,6 +181,7 @@ static syn_status start_reading(syn_run *run)
                                     .n_own_shards = run->shards.n,
                                     .augment = run->info->augment_shift > 0};
     if (run->rank == 0) {
+        SYN_TRY(syn_rundir_write_job(run->request->run_dir, run->spec));
         /* Only a run that goes on in its own folder keeps the rows it has. */
         SYN_TRY(syn_metrics_open(run->request->run_dir, run->step, &run->metrics));
         run->base_time_s = syn_metrics_last_time_s(run->metrics);
@@ -188,15 +190,19 @@ static syn_status start_reading(syn_run *run)
                                         : SYN_OK;
 }
 
+/* Rank 0. */
+static syn_status take_run_dir(syn_run *run)
+{
+    SYN_TRY(syn_run_check_dir(run));
+    return syn_rundir_prepare(run->request->run_dir, run->spec);
+}
+
 static syn_status set_up(syn_run *run)
 {
-    const syn_train_request *request = run->request;
-
     syn_run_enter(run, SYN_PHASE_INIT);
     set_threads(run->spec);
     SYN_TRY(syn_run_agree(run, plan_shards(run), NULL));
-    SYN_TRY(syn_run_agree(
-        run, run->rank == 0 ? syn_rundir_prepare(request->run_dir, run->spec) : SYN_OK, NULL));
+    SYN_TRY(syn_run_agree(run, run->rank == 0 ? take_run_dir(run) : SYN_OK, NULL));
     SYN_TRY(syn_run_agree(run, open_data(run), NULL));
     SYN_TRY(syn_run_agree(run, build(run), NULL));
     SYN_TRY(syn_run_resume(run));
@@ -276,8 +282,10 @@ static syn_status record_row(syn_run *run, const syn_train_status *now, bool is_
     if (run->has_grad_norm)
         syn_metrics_set(&row, SYN_METRIC_grad_norm, run->grad_norm);
     syn_metrics_set(&row, SYN_METRIC_samples_per_s, run->samples_per_s);
-    syn_metrics_set(&row, SYN_METRIC_hidden_ms, run->hidden_ms);
-    syn_metrics_set(&row, SYN_METRIC_exposed_ms, run->exposed_ms);
+    if (run->size > 1) {
+        syn_metrics_set(&row, SYN_METRIC_hidden_ms, run->hidden_ms);
+        syn_metrics_set(&row, SYN_METRIC_exposed_ms, run->exposed_ms);
+    }
     if (run->evaluated_step == run->step) {
         if (run->info->kind != SYN_DATA_TEXT)
             syn_metrics_set(&row, SYN_METRIC_test_accuracy, run->test_accuracy);
@@ -406,17 +414,25 @@ static syn_status save_result(syn_run *run)
     return syn_rundir_write_result(request->run_dir, run->result, &identity);
 }
 
+static void note_stop(syn_run *run)
+{
+    const char *by = run->flags & SYN_RUN_ABANDON             ? "a later launch of the job"
+                     : run->flags & SYN_RUN_STOP_BY_DIRECTIVE ? "the coordinator"
+                                                              : "a signal";
+    char why[SYN_STOP_TEXT_BYTES] = "";
+
+    syn_train_monitor_read_stop(run->monitor, why);
+    run->result->state = SYN_TRAIN_CANCELLED;
+    (void)snprintf(run->result->failure.message, sizeof run->result->failure.message,
+                   "stopped by %s%s%s%s after step %" PRId64 " of %" PRId64 "%s", by,
+                   why[0] ? " (" : "", why, why[0] ? ")" : "", run->step, run->total_steps,
+                   run->checkpoint_step == run->step ? "; a checkpoint was written" : "");
+}
+
 static syn_status finish(syn_run *run)
 {
     if (is_stopping(run)) {
-        const char *by = run->flags & SYN_RUN_ABANDON             ? "a later launch of the job"
-                         : run->flags & SYN_RUN_STOP_BY_DIRECTIVE ? "the coordinator"
-                                                                  : "a signal";
-        run->result->state = SYN_TRAIN_CANCELLED;
-        (void)snprintf(run->result->failure.message, sizeof run->result->failure.message,
-                       "stopped by %s after step %" PRId64 " of %" PRId64 "%s", by, run->step,
-                       run->total_steps,
-                       run->checkpoint_step == run->step ? "; a checkpoint was written" : "");
+        note_stop(run);
         note_result(run);
         return syn_run_agree(run, SYN_OK, NULL);
     }

@@ -5,6 +5,7 @@
 #include "common/base/str.h"
 #include "common/base/vec.h"
 #include "common/format/safetensors.h"
+#include "worker/train/model.h"
 
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -171,6 +172,7 @@ syn_status syn_optimizer_save(syn_optimizer *optimizer, const char *path)
 
     (void)snprintf(step, sizeof step, "%" PRId64, syn_optimizer_get_step(optimizer));
     SYN_GOTO(add_all(&list, syn_optimizer_state(optimizer)));
+    SYN_GOTO(syn_train_take_error()); /* no memory for the state: not a state without tensors */
     status = save_list(&list, path, metadata, 1);
 out:
     syn_vec_release(&list);
@@ -189,6 +191,7 @@ syn_status syn_optimizer_load(syn_optimizer *optimizer, const char *path)
     if (!text || !syn_parse_i64(text, &step) || step < 0)
         SYN_GOTO(SYN_FAIL(SYN_DATA_LOSS, "%s does not say the optimizer's step", path));
     SYN_GOTO(add_all(&list, syn_optimizer_state(optimizer)));
+    SYN_GOTO(syn_train_take_error());
     status = load_list(&list, file, path);
     if (status == SYN_FAILED_PRECONDITION)
         (void)syn_fail_context(status, "the optimizer's state does not fit");

@@ -17,6 +17,8 @@ static const char usage[] =
     "\n"
     "Trains the job of JOB_FILE on N ranks. With --coordinator the ranks form a pool that\n"
     "takes jobs from a coordinator (syncline serve).\n"
+    "SIGTERM stops the run at its next step, with a checkpoint if the job writes any. Open MPI\n"
+    "kills the ranks one second after it: --mca odls_base_sigkill_timeout 60 gives them longer.\n"
     "\n"
     "  --set KEY=VALUE        overrides a key of the job file, as in --set train.epochs=3\n"
     "  --run-dir DIR          where the run is written (default runs/NAME-TIME)\n"

@@ -35,6 +35,8 @@ static syn_status run_f32(syn_conv_kind kind, const syn_conv_dims *d, const syn_
             return syn_conv_ref[0].forward(d, a->x, a->w, a->bias, a->y);
         return SYN_OK;
     }
+    if (syn_conv_direct_suits(kind, d))
+        return syn_conv_direct(kind, d, a);
     if (!prefers_gemm(kind, d)) {
         syn_status status = syn_conv_dnnl(kind, d, a);
         if (status != SYN_UNIMPLEMENTED)

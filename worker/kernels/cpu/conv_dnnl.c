@@ -71,11 +71,12 @@ static bool prefers_winograd(const syn_conv_dims *d)
            d->c_out >= 32 && d->padding[0] <= 1 && d->padding[1] <= 1;
 }
 
-/* The weights' gradient of few input channels is fastest with channels last: 0.30 ms instead of
+/* The weights' gradient of few channels is fastest with channels last: 0.30 ms instead of
  * 0.47 for LeNet's second. */
 static dnnl_format_tag_t data_tag(const conv_key *key)
 {
-    bool is_narrow = key->dims.c_in / key->dims.groups < MIN_BLOCK_CHANNELS;
+    bool is_narrow = key->dims.c_in / key->dims.groups < MIN_BLOCK_CHANNELS &&
+                     key->dims.c_out / key->dims.groups <= MIN_BLOCK_CHANNELS;
     return key->kind == SYN_CONV_GRAD_WEIGHT && is_narrow ? dnnl_nhwc : dnnl_format_tag_any;
 }
 

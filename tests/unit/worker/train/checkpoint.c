@@ -22,7 +22,10 @@ static syn_checkpoint_info info_of(int64_t step)
                                  .epoch = 2,
                                  .seed = UINT64_MAX - 1,
                                  .n_ranks = 4,
-                                 .job_sha256 = "0123456789abcdef"};
+                                 .job_sha256 = "0123456789abcdef",
+                                 .batch_size = 64,
+                                 .total_steps = 1000,
+                                 .data_sha256 = "fedcba9876543210"};
 }
 
 static void write_step(const char *run_dir, int64_t step)
@@ -58,6 +61,9 @@ static void a_checkpoint_reads_back_as_it_was_written(void **state)
     assert_true(read.seed == UINT64_MAX - 1);
     assert_int_equal(read.n_ranks, 4);
     assert_string_equal(read.job_sha256, "0123456789abcdef");
+    assert_int_equal(read.batch_size, 64);
+    assert_int_equal(read.total_steps, 1000);
+    assert_string_equal(read.data_sha256, "fedcba9876543210");
     char *manifest = path_in(path, "manifest.json");
     assert_int_equal(syn_file_sha256_hex(manifest, manifest_digest), SYN_OK);
     assert_string_equal(digest, manifest_digest);

@@ -100,6 +100,31 @@ static void models_that_do_not_fit_their_data_are_refused(void **state)
     }
 }
 
+static void numbers_that_the_library_takes_for_defaults_are_refused(void **state)
+{
+    static const char *const optimizers[] = {"optimizer: {kind: adam, eps: 0}\n",
+                                             "optimizer: {kind: adamw, betas: [0, 0]}\n",
+                                             "optimizer: {kind: adam, betas: [0, 0.9]}\n"};
+    static const char *const sentences[] = {"optimizer.eps is 0", "optimizer.betas are both 0", ""};
+    (void)state;
+
+    for (int i = 0; i < 3; i++) {
+        char job[512];
+        (void)snprintf(job, sizeof job, "%strain: {epochs: 1, batch_size: 8}\n%s", MLP,
+                       optimizers[i]);
+        syn_job_spec spec = parse(job);
+        syn_module *module = NULL;
+        syn_optimizer *optimizer = NULL;
+        assert_int_equal(syn_train_make_model(&spec, &images, &module), SYN_OK);
+        syn_status status = syn_train_make_optimizer(&spec, module, &optimizer);
+        assert_int_equal(status, *sentences[i] ? SYN_INVALID_ARGUMENT : SYN_OK);
+        assert_true(status == SYN_OK || strstr(syn_error_message(), sentences[i]));
+        syn_optimizer_free(optimizer);
+        syn_module_free(module);
+        syn_job_spec_release(&spec);
+    }
+}
+
 static void a_step_schedule_counts_epochs_or_steps(void **state)
 {
     syn_job_spec epochs =
@@ -164,6 +189,7 @@ int main(void)
         cmocka_unit_test(every_model_is_built_in_the_jobs_dtype),
         cmocka_unit_test(the_same_seed_gives_the_same_parameters_whatever_was_drawn_before),
         cmocka_unit_test(models_that_do_not_fit_their_data_are_refused),
+        cmocka_unit_test(numbers_that_the_library_takes_for_defaults_are_refused),
         cmocka_unit_test(a_step_schedule_counts_epochs_or_steps),
         cmocka_unit_test(a_cosine_ends_at_the_runs_last_step_unless_told),
         cmocka_unit_test(the_loss_of_a_text_is_the_mean_over_its_tokens),

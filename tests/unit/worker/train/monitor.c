@@ -32,8 +32,28 @@ static void the_strongest_request_to_stop_wins(void **state)
     syn_train_monitor_ask_stop_by_signal(&monitor, 15);
 
     assert_int_equal(atomic_load(&monitor.stop), SYN_STOP_ABANDON);
-    assert_string_equal(monitor.stop_text, "cancelled by its owner");
-    assert_int_equal(atomic_load(&monitor.signal), 15);
+    syn_train_monitor_release(&monitor);
+}
+
+static void the_reason_is_that_of_the_strongest_request(void **state)
+{
+    syn_train_monitor monitor;
+    char text[SYN_STOP_TEXT_BYTES];
+    (void)state;
+    syn_train_monitor_init(&monitor);
+
+    syn_train_monitor_read_stop(&monitor, text);
+    assert_string_equal(text, "");
+    syn_train_monitor_ask_stop_by_signal(&monitor, 15);
+    syn_train_monitor_read_stop(&monitor, text);
+    assert_string_equal(text, "SIGTERM");
+    syn_train_monitor_ask_stop(&monitor, "cancelled by its owner");
+    syn_train_monitor_read_stop(&monitor, text);
+    assert_string_equal(text, "cancelled by its owner");
+    syn_train_monitor_ask_abandon(&monitor);
+    syn_train_monitor_read_stop(&monitor, text);
+    assert_string_equal(text, "");
+
     syn_train_monitor_release(&monitor);
 }
 
@@ -71,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_published_is_read_with_the_phase_that_was_entered),
         cmocka_unit_test(the_strongest_request_to_stop_wins),
+        cmocka_unit_test(the_reason_is_that_of_the_strongest_request),
         cmocka_unit_test(a_reset_forgets_status_and_requests),
         cmocka_unit_test(phases_have_names),
     };

@@ -36,6 +36,48 @@ static void the_complete_job_is_written_and_reads_back(void **state)
     syn_free(run_dir);
 }
 
+static void preparing_again_leaves_the_job_that_is_there(void **state)
+{
+    syn_job_spec spec, again;
+    char *path = path_in(*state, "run/job.yaml"), *run_dir = path_in(*state, "run");
+    assert_int_equal(
+        syn_job_spec_parse(job_text, strlen(job_text), "job.yaml", NULL, NULL, NULL, 0, &spec),
+        SYN_OK);
+    assert_int_equal(syn_rundir_prepare(run_dir, &spec), SYN_OK);
+    spec.model.hidden[0] = 9;
+
+    assert_int_equal(syn_rundir_prepare(run_dir, &spec), SYN_OK);
+    assert_int_equal(syn_job_spec_load(path, NULL, 0, &again), SYN_OK);
+    assert_int_equal(again.model.hidden[0], 8);
+    syn_job_spec_release(&again);
+    assert_int_equal(syn_rundir_write_job(run_dir, &spec), SYN_OK);
+    assert_int_equal(syn_job_spec_load(path, NULL, 0, &again), SYN_OK);
+    assert_int_equal(again.model.hidden[0], 9);
+
+    syn_job_spec_release(&spec);
+    syn_job_spec_release(&again);
+    syn_free(path);
+    syn_free(run_dir);
+}
+
+static void a_run_with_a_checkpoint_or_a_result_has_results(void **state)
+{
+    char *unfinished = path_in(*state, "checkpoints/step-00000001.tmp");
+    char *checkpoint = path_in(*state, "checkpoints/step-00000001");
+
+    assert_false(syn_rundir_has_results(*state));
+    assert_int_equal(syn_dir_make(unfinished), SYN_OK);
+    assert_false(syn_rundir_has_results(*state));
+    assert_int_equal(syn_dir_make(checkpoint), SYN_OK);
+    assert_true(syn_rundir_has_results(*state));
+    assert_int_equal(syn_dir_remove(checkpoint), SYN_OK);
+    write_file(*state, "result.json", "{}");
+    assert_true(syn_rundir_has_results(*state));
+
+    syn_free(unfinished);
+    syn_free(checkpoint);
+}
+
 static json_t *read_outcome(const char *run_dir)
 {
     char *text = read_file(run_dir, "attempt-2/outcome-rank1.json");
@@ -128,6 +170,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         in_scratch(the_complete_job_is_written_and_reads_back),
+        in_scratch(preparing_again_leaves_the_job_that_is_there),
+        in_scratch(a_run_with_a_checkpoint_or_a_result_has_results),
         in_scratch(a_failed_outcome_names_the_rank_and_its_sentence),
         in_scratch(a_good_outcome_has_metrics_and_no_failure),
         in_scratch(output_goes_to_the_ranks_log_and_back),
