@@ -250,12 +250,13 @@ static syn_status check_resume(const char *resume)
     return SYN_FAIL(SYN_INVALID_ARGUMENT, "cannot resume from %s: there is no such folder", resume);
 }
 
-/* Two runs in one folder would mix their curves and checkpoints. */
+/* Two runs in one folder would mix their curves and checkpoints. One that failed before it trained
+ * has none. */
 static syn_status check_is_new(const char *resume, const char *run_dir)
 {
-    char *job = resume ? NULL : syn_path_join(run_dir, "job.yaml");
-    bool is_taken = job && syn_path_exists(job);
-    syn_free(job);
+    char *curve = resume ? NULL : syn_path_join(run_dir, "metrics.csv");
+    bool is_taken = curve && syn_path_exists(curve);
+    syn_free(curve);
     return is_taken ? SYN_FAIL(SYN_ALREADY_EXISTS,
                                "%s already holds a run: give another --run-dir, or --resume %s to "
                                "go on with it",

@@ -28,8 +28,8 @@ static syn_status check_ranks(syn_jobs *jobs, uint32_t n_ranks)
     return status;
 }
 
-/* A folder that holds another run is refused unless the job goes on from a checkpoint: a restart
- * would take the other run's newest checkpoint for its own. */
+/* A folder in which another run has trained is refused unless the job goes on from a checkpoint: a
+ * restart would take the other run's newest checkpoint for its own. */
 static syn_status check_run_dir(const syn_jobs *jobs, const char *run_dir, bool resumes)
 {
     if (run_dir[0] != '/')
@@ -40,7 +40,7 @@ static syn_status check_run_dir(const syn_jobs *jobs, const char *run_dir, bool 
             return SYN_FAIL(SYN_FAILED_PRECONDITION,
                             "the run directory %.400s is in use by job %s, which has not ended",
                             run_dir, jobs->open.items[i]->id);
-    char *known = resumes ? NULL : syn_path_join(run_dir, "job.yaml");
+    char *known = resumes ? NULL : syn_path_join(run_dir, "metrics.csv");
     bool is_taken = known && syn_path_exists(known);
     syn_free(known);
     if (is_taken)

@@ -169,19 +169,49 @@ static syn_status value_of(arguments *a, const json_t *value, syn_value *out)
 
 /* ---- Indexers: a text in Python's notation with t for each tensor, and the tensors ---- */
 
+/* The shape of nested lists by their first members; false if they are too deep. */
+static bool nested_shape(const json_t *list, syn_shape *shape)
+{
+    for (shape->ndim = 0; json_is_array(list); list = json_array_get(list, 0)) {
+        if (shape->ndim == SYN_MAX_DIMS)
+            return false;
+        shape->dims[shape->ndim++] = (int64_t)json_array_size(list);
+    }
+    return true;
+}
+
+/* The members in order to `out` (at most `room`); how many there were, -1 if not all are whole. */
+static int64_t flatten_list(const json_t *list, int64_t *out, int64_t room)
+{
+    int64_t n = 0;
+    if (!json_is_array(list)) {
+        if (!is_whole(list) || room < 1)
+            return -1;
+        *out = whole_of(list);
+        return 1;
+    }
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        int64_t more = flatten_list(json_array_get(list, i), out + n, room - n);
+        if (more < 0)
+            return -1;
+        n += more;
+    }
+    return n;
+}
+
 static syn_tensor *tensor_from_list(const json_t *list)
 {
-    size_t n = json_array_size(list);
-    bool is_mask = n > 0 && json_is_boolean(json_array_get(list, 0));
-    syn_tensor *index = syn_empty((syn_shape){1, {(int64_t)n}}, is_mask ? SYN_BOOL : SYN_I64);
-    for (size_t i = 0; index && i < n; i++) {
-        int64_t element = whole_of(json_array_get(list, i));
-        if (is_mask)
-            ((bool *)syn_tensor_data(index))[i] = element != 0;
-        else
-            ((int64_t *)syn_tensor_data(index))[i] = element;
-    }
-    return index;
+    syn_shape shape;
+    const json_t *first = list;
+    if (!nested_shape(list, &shape))
+        return NULL;
+    while (json_is_array(first))
+        first = json_array_get(first, 0);
+    syn_tensor *index = syn_empty(shape, SYN_I64);
+    int64_t n = syn_tensor_numel(index);
+    if (!index || flatten_list(list, syn_tensor_data(index), n) != n)
+        return NULL;
+    return json_is_boolean(first) ? syn_to(index, SYN_BOOL) : index;
 }
 
 static void append_slice(char *text, size_t size, const json_t *bounds)
@@ -209,7 +239,7 @@ static syn_status indexer(const arguments *a, const json_t *item, char *text, si
     } else if (json_is_boolean(item)) {
         (void)snprintf(text, size, "t");
         *tensor_out = syn_scalar(json_is_true(item), SYN_BOOL);
-    } else if (json_is_array(item) && all_are(item, is_whole)) {
+    } else if (json_is_array(item)) {
         (void)snprintf(text, size, "t");
         *tensor_out = tensor_from_list(item);
     } else if (json_object_get(item, "slice")) {
@@ -222,7 +252,9 @@ static syn_status indexer(const arguments *a, const json_t *item, char *text, si
     } else {
         return SYN_FAIL(SYN_UNIMPLEMENTED, "an indexer of a kind that there is not");
     }
-    return strcmp(text, "t") == 0 && !*tensor_out ? syn_error_status() : SYN_OK;
+    if (strcmp(text, "t") == 0 && !*tensor_out)
+        return SYN_FAIL(SYN_INVALID_ARGUMENT, "a list in an index is not one of whole numbers");
+    return SYN_OK;
 }
 
 static syn_status append(arguments *a, const char *name, syn_value value)

@@ -75,11 +75,21 @@ static void release_autograd(syn_tensor *tensor)
     syn_node_unref(node);
 }
 
+static const char *grad_name(const syn_tensor *tensor)
+{
+    return tensor->grad_fn->op->name;
+}
+
+__attribute__((constructor)) static void install(void)
+{
+    syn_tensor_release_autograd = release_autograd;
+    syn_tensor_grad_name = grad_name;
+}
+
 syn_leaf *syn_leaf_get(syn_tensor *tensor)
 {
     if (tensor->leaf)
         return tensor->leaf;
-    syn_tensor_release_autograd = release_autograd;
     tensor->leaf = syn_block_alloc(sizeof *tensor->leaf);
     if (!tensor->leaf) {
         (void)syn_fail_memory(sizeof *tensor->leaf, "a gradient's record");
@@ -277,7 +287,6 @@ syn_status syn_tape_record(const syn_op_call *call, syn_tensor *before)
         syn_node_unref(node);
         return status;
     }
-    syn_tensor_release_autograd = release_autograd;
     node->sequence = atomic_fetch_add_explicit(&n_nodes, 1, memory_order_relaxed);
     for (int i = 0; i < call->n_outputs; i++) {
         syn_tensor *output = call->outputs[i];

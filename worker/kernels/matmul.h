@@ -9,11 +9,10 @@
  * adjacent. */
 typedef struct syn_matmul_args {
     int64_t m, n, k, n_batch;
-    const void *a, *b;
+    const void *a, *b, *bias;
     void *c;
     int64_t a_row, a_column, b_row, b_column, c_row;
     int64_t a_batch, b_batch, c_batch;
-    double beta; /* 0 or 1 */
 } syn_matmul_args;
 
 typedef void (*syn_matmul_fn)(const syn_matmul_args *args);

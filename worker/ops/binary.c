@@ -2,6 +2,7 @@
 #include "worker/ops/op_internal.h"
 
 #include <math.h>
+#include <string.h>
 
 #define BINARY_FORWARD(name)                                            \
     static syn_status name##_forward(syn_op_call *call)                 \
@@ -9,7 +10,6 @@
         return syn_run_map(call, syn_kernels->elementwise->name, NULL); \
     }
 BINARY_FORWARD(mul)
-BINARY_FORWARD(div)
 BINARY_FORWARD(pow)
 BINARY_FORWARD(maximum)
 BINARY_FORWARD(minimum)
@@ -121,6 +121,11 @@ syn_tensor *syn_mul(syn_tensor *a, syn_tensor *b)
     return syn_call2(&syn_op_mul, a, b);
 }
 
+static syn_status div_forward(syn_op_call *call)
+{
+    return syn_run_map(call, syn_kernels->elementwise->div, NULL);
+}
+
 static void div_backward(syn_backward_call *call)
 {
     syn_tensor *b = call->inputs[1], *quotient = syn_div(call->grad_outputs[0], b);
@@ -130,8 +135,8 @@ static void div_backward(syn_backward_call *call)
         call->grad_inputs[1] = syn_neg(syn_mul(quotient, syn_div(call->inputs[0], b)));
 }
 
-const syn_op syn_op_div = {
-    .name = "div",
+const syn_op syn_op_true_divide = {
+    .name = "true_divide",
     .doc = "Divides element by element; integers give floats.",
     TWO_TENSORS,
     .dtypes = SYN_DTYPES_FLOAT,
@@ -145,8 +150,31 @@ const syn_op syn_op_div = {
 
 syn_tensor *syn_div(syn_tensor *a, syn_tensor *b)
 {
-    return syn_call2(&syn_op_div, a, b);
+    return syn_call2(&syn_op_true_divide, a, b);
 }
+
+static void div_compose(syn_op_call *call)
+{
+    const char *mode = call->attrs[0].kind == SYN_VALUE_NONE ? "" : call->attrs[0].string;
+    const syn_op *op = strcmp(mode, "floor") == 0   ? &syn_op_floor_divide
+                       : strcmp(mode, "trunc") == 0 ? &syn_op_trunc_divide
+                       : *mode                      ? NULL
+                                                    : &syn_op_true_divide;
+    call->outputs[0] =
+        op ? syn_call2(op, call->inputs[0], call->inputs[1])
+           : syn_stick(SYN_OP_FAIL(call, "rounding mode \"%s\"; floor or trunc is possible", mode));
+}
+
+const syn_op syn_op_div = {
+    .name = "div",
+    .doc = "Divides element by element; rounded down or towards 0 where rounding_mode says so.",
+    SYN_ARGS(SYN_TENSOR("input"), SYN_TENSOR("other"),
+             SYN_ARG_OR("rounding_mode", STRING, SYN_FALLBACK_NONE)),
+    .dtypes = SYN_DTYPES_REAL,
+    .compose = div_compose,
+    SYN_SAMPLES("(2,3), (2,3)+", "(2,3)d, (3)+, rounding_mode='floor'",
+                "(2,3)d, (3)+, rounding_mode='trunc'"),
+};
 
 /* ---- Powers ---- */
 

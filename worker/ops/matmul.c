@@ -125,7 +125,8 @@ static void run_batches(const product *p, syn_matmul_args *args, size_t size, sy
     }
 }
 
-static syn_status run_product(const syn_op_call *call, syn_tensor *a, syn_tensor *b, double beta)
+static syn_status run_product(const syn_op_call *call, syn_tensor *a, syn_tensor *b,
+                              syn_tensor *bias)
 {
     product p;
     syn_tensor *out = call->outputs[0];
@@ -141,36 +142,38 @@ static syn_status run_product(const syn_op_call *call, syn_tensor *a, syn_tensor
             return syn_error_status();
         SYN_TRY(product_of(call, a, b, &p));
     }
+    if (bias && !(bias = syn_contiguous(bias)))
+        return syn_error_status();
     fold_batch(&p);
     syn_matmul_args args = {.m = p.m,
                             .n = p.n,
                             .k = p.k,
                             .a = a->data,
                             .b = b->data,
+                            .bias = bias ? bias->data : NULL,
                             .c = out->data,
                             .a_row = p.a_row,
                             .a_column = p.a_column,
                             .b_row = p.b_row,
                             .b_column = p.b_column,
-                            .c_row = p.n,
-                            .beta = beta};
+                            .c_row = p.n};
     run_batches(&p, &args, syn_dtype_size((syn_dtype)out->dtype), kernel);
     return SYN_OK;
 }
 
 /* What forward calls besides its kernel is no part of the graph. */
 static syn_status product_without_graph(const syn_op_call *call, syn_tensor *a, syn_tensor *b,
-                                        double beta)
+                                        syn_tensor *bias)
 {
     int was = syn_grad_enable(0);
-    syn_status status = run_product(call, a, b, beta);
+    syn_status status = run_product(call, a, b, bias);
     (void)syn_grad_enable(was);
     return status;
 }
 
 static syn_status matmul_forward(syn_op_call *call)
 {
-    return product_without_graph(call, call->inputs[0], call->inputs[1], 0);
+    return product_without_graph(call, call->inputs[0], call->inputs[1], NULL);
 }
 
 /* (rows, columns) of all leading axes together. */
@@ -253,19 +256,13 @@ static syn_status linear_infer(syn_op_call *call, syn_meta *metas)
 
 static syn_status linear_forward(syn_op_call *call)
 {
-    syn_tensor *x = call->inputs[0], *bias = call->inputs[2], *out = call->outputs[0];
     const syn_tensor *weight = call->inputs[1];
-    if (bias) {
-        syn_strided it;
-        syn_strided_of(&it, out, &bias, 1);
-        syn_kernels->copy->copy(&it, (syn_dtype)out->dtype, (syn_dtype)bias->dtype);
-    }
     syn_tensor *flipped =
         syn_tensor_view_of(weight, 2, (int64_t[]){weight->dims[1], weight->dims[0]},
                            (int64_t[]){weight->strides[1], weight->strides[0]}, 0);
     if (!flipped)
         return SYN_RESOURCE_EXHAUSTED;
-    syn_status status = product_without_graph(call, x, flipped, bias ? 1 : 0);
+    syn_status status = product_without_graph(call, call->inputs[0], flipped, call->inputs[2]);
     syn_tensor_unref(flipped);
     return status;
 }

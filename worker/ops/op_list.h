@@ -9,6 +9,7 @@
     X(sub)                              \
     X(mul)                              \
     X(div)                              \
+    X(true_divide)                      \
     X(pow)                              \
     X(maximum)                          \
     X(minimum)                          \
@@ -151,6 +152,132 @@
     X(kl_div)                           \
     /* rnn.c */                         \
     X(lstm)                             \
-    X(lstm_backward)
+    X(lstm_backward)                    \
+    /* maths.c */                       \
+    X(exp2)                             \
+    X(expm1)                            \
+    X(log2)                             \
+    X(log10)                            \
+    X(log1p)                            \
+    X(tan)                              \
+    X(sinh)                             \
+    X(cosh)                             \
+    X(asin)                             \
+    X(acos)                             \
+    X(atan)                             \
+    X(asinh)                            \
+    X(acosh)                            \
+    X(atanh)                            \
+    X(erfc)                             \
+    X(floor)                            \
+    X(ceil)                             \
+    X(trunc)                            \
+    X(round)                            \
+    X(atan2)                            \
+    X(copysign)                         \
+    X(hypot)                            \
+    X(logaddexp)                        \
+    X(xlogy)                            \
+    X(fmax)                             \
+    X(fmin)                             \
+    X(fmod)                             \
+    X(remainder)                        \
+    X(floor_divide)                     \
+    X(trunc_divide)                     \
+    X(bitwise_and)                      \
+    X(bitwise_or)                       \
+    X(bitwise_xor)                      \
+    X(bitwise_left_shift)               \
+    X(bitwise_right_shift)              \
+    X(gcd)                              \
+    /* pick.c */                        \
+    X(index_select)                     \
+    X(index_select_backward)            \
+    X(flip)                             \
+    X(roll)                             \
+    X(repeat)                           \
+    X(repeat_interleave)                \
+    X(pad)                              \
+    /* getitem.c */                     \
+    X(nonzero)                          \
+    X(__getitem__)                      \
+    X(masked_select)                    \
+    X(masked_fill)                      \
+    /* create.c */                      \
+    X(full)                             \
+    X(full_like)                        \
+    X(eye)                              \
+    X(arange)                           \
+    X(linspace)                         \
+    X(type)                             \
+    X(detach)                           \
+    X(zeros)                            \
+    X(ones)                             \
+    X(empty)                            \
+    X(zeros_like)                       \
+    X(ones_like)                        \
+    X(to_bool)                          \
+    X(to_byte)                          \
+    X(to_char)                          \
+    X(to_short)                         \
+    X(to_int)                           \
+    X(to_long)                          \
+    X(to_half)                          \
+    X(to_bfloat16)                      \
+    X(to_float)                         \
+    X(to_double)                        \
+    /* activation.c */                  \
+    X(isclose)                          \
+    X(lerp)                             \
+    X(elu)                              \
+    X(celu)                             \
+    X(selu)                             \
+    X(hardtanh)                         \
+    X(relu6)                            \
+    X(hardsigmoid)                      \
+    X(hardswish)                        \
+    X(mish)                             \
+    X(softsign)                         \
+    X(tanhshrink)                       \
+    X(logsigmoid)                       \
+    X(hardshrink)                       \
+    X(softshrink)                       \
+    X(threshold)                        \
+    X(deg2rad)                          \
+    X(rad2deg)                          \
+    X(frac)                             \
+    X(logit)                            \
+    X(isnan)                            \
+    X(isinf)                            \
+    X(isfinite)                         \
+    X(signbit)                          \
+    X(bitwise_not)                      \
+    X(logical_not)                      \
+    /* dunder.c */                      \
+    X(__invert__)                       \
+    X(clip)                             \
+    X(__pow__)                          \
+    X(__rpow__)                         \
+    X(__rsub__)                         \
+    X(rsub)                             \
+    X(__radd__)                         \
+    X(__rmul__)                         \
+    X(__rtruediv__)                     \
+    X(__rdiv__)                         \
+    X(__mod__)                          \
+    X(__rmod__)                         \
+    X(__floordiv__)                     \
+    X(__rmatmul__)                      \
+    X(__and__)                          \
+    X(__or__)                           \
+    X(__xor__)                          \
+    X(__rand__)                         \
+    X(__ror__)                          \
+    X(__rxor__)                         \
+    X(__lshift__)                       \
+    X(__rshift__)                       \
+    X(logical_and)                      \
+    X(logical_or)                       \
+    X(logical_xor)
 
 #endif

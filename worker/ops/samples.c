@@ -75,6 +75,8 @@ static void fill(syn_tensor *x, char suffix, int64_t below, uint64_t key)
             syn_element_set((syn_dtype)x->dtype, at, u < 0.5);
         else if (suffix == '+')
             syn_element_set((syn_dtype)x->dtype, at, 0.5 + 1.5 * u);
+        else if (suffix == '>')
+            syn_element_set((syn_dtype)x->dtype, at, 1.1 + 1.5 * u);
         else if (suffix == '~')
             syn_element_set((syn_dtype)x->dtype, at, 0.05 + 0.9 * u);
         else
@@ -104,7 +106,7 @@ static syn_status read_tensor(reader *r, syn_tensor **out)
         return bad(r, "a tensor");
     SYN_TRY(read_ints(r, ')', dims, &shape.ndim));
     memcpy(shape.dims, dims, sizeof shape.dims);
-    char suffix = *r->at && strchr("+~dib", *r->at) ? *r->at++ : 'n';
+    char suffix = *r->at && strchr("+~>dib", *r->at) ? *r->at++ : 'n';
     if (suffix == 'i')
         SYN_TRY(read_int(r, &below));
     syn_dtype dtype = suffix == 'i' ? SYN_I64 : suffix == 'b' ? SYN_BOOL : r->dtype;

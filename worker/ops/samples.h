@@ -4,6 +4,7 @@
  *   tensor    = "(" extents ")" suffix            normal f64 or f32 numbers, as the caller says
  *     suffix  = ""      standard normal
  *             | "+"     uniform in [0.5, 2)
+ *             | ">"     uniform in [1.1, 2.6)
  *             | "~"     uniform in [0.05, 0.95)
  *             | "d"     all different, at least 0.1 apart, shuffled
  *             | "i" n   i64, uniform in [0, n)

@@ -75,6 +75,8 @@ static syn_status clamp_forward(syn_op_call *call)
 {
     double bounds[2];
     bounds_of(call->attrs, bounds);
+    if (bounds[0] > bounds[1]) /* the upper one wins */
+        bounds[0] = bounds[1];
     return syn_run_map(call, syn_kernels->elementwise->clamp, bounds);
 }
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Classes: multiples of 64 up to 1024, then four steps a doubling. */
 enum {
@@ -91,10 +92,21 @@ static size_t map_bytes(size_t size)
     return (size + unit - 1) / unit * unit;
 }
 
+/* Memory of the machine: the system would promise more, and end a process when it is touched. */
+static size_t physical_bytes(void)
+{
+    static size_t bytes; /* read with the lock held */
+    if (!bytes)
+        bytes = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    return bytes;
+}
+
 /* Fresh pages; huge-page aligned from 2 MiB on. Called with the lock held. */
 static void *map_pages(size_t size)
 {
     size = map_bytes(size);
+    if (size > physical_bytes() || mapped_bytes > physical_bytes() - size)
+        return NULL;
     size_t slack = size >= HUGE_PAGE ? HUGE_PAGE : 0;
     char *p = mmap(NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)

@@ -21,7 +21,6 @@ typedef struct style {
 typedef struct survey {
     double least, greatest; /* magnitudes of finite non-zero elements */
     bool has_any, has_fraction;
-    int widest; /* of integers */
 } survey;
 
 static bool is_shown(const style *s, int64_t i, int64_t extent)
@@ -32,12 +31,6 @@ static bool is_shown(const style *s, int64_t i, int64_t extent)
 static void look_at(survey *v, const style *s, const char *at)
 {
     double value = syn_element_get(s->dtype, at);
-    if (syn_dtype_get_kind(s->dtype) < SYN_KIND_FLOAT) {
-        char text[32];
-        int n = snprintf(text, sizeof text, "%lld", (long long)syn_element_get_int(s->dtype, at));
-        v->widest = n > v->widest ? n : v->widest;
-        return;
-    }
     if (!isfinite(value) || value == 0)
         return;
     double size = fabs(value);
@@ -93,12 +86,20 @@ static int write_element(char *text, size_t size, const style *s, const char *at
     return n + 1;
 }
 
+/* Zeros and what is not finite do not widen the columns of floats. */
+static bool has_width(const style *s, const char *at)
+{
+    double value = syn_element_get(s->dtype, at);
+    return syn_dtype_get_kind(s->dtype) != SYN_KIND_FLOAT || (isfinite(value) && value != 0);
+}
+
 static void widen(style *s, const syn_tensor *x, int dim, const char *at)
 {
     if (dim == x->ndim) {
         char text[1024];
         int n = write_element(text, sizeof text, s, at);
-        s->width = n > s->width ? n : s->width;
+        if (n > s->width && has_width(s, at))
+            s->width = n;
         return;
     }
     int64_t step = x->strides[dim] * (int64_t)syn_dtype_size(s->dtype);
@@ -111,7 +112,7 @@ static void widen(style *s, const syn_tensor *x, int dim, const char *at)
 
 static style style_of(const syn_tensor *x)
 {
-    style s = {.dtype = (syn_dtype)x->dtype, .is_summarised = x->numel > THRESHOLD};
+    style s = {.dtype = (syn_dtype)x->dtype, .is_summarised = x->numel > THRESHOLD, .width = 1};
     survey v = {0};
     look(&v, &s, x, 0, x->data);
     s.is_integral = !v.has_fraction;
@@ -190,8 +191,10 @@ static void print_suffix(const syn_tensor *x, FILE *out)
     }
     if (!is_plain || (x->numel == 0 && x->dtype != SYN_F32))
         (void)fprintf(out, ", dtype=%s", syn_dtype_name((syn_dtype)x->dtype));
-    if (x->requires_grad)
-        (void)fputs(x->grad_fn ? ", grad_fn" : ", requires_grad=True", out);
+    if (x->grad_fn && syn_tensor_grad_name)
+        (void)fprintf(out, ", grad_fn=<%s>", syn_tensor_grad_name(x));
+    else if (x->requires_grad)
+        (void)fputs(", requires_grad=True", out);
 }
 
 void syn_tensor_print(const syn_tensor *tensor, FILE *out)

@@ -15,6 +15,7 @@ enum {
 _Static_assert(sizeof(syn_storage) <= STORAGE_HEADER, "the header has to fit before the data");
 
 void (*syn_tensor_release_autograd)(syn_tensor *tensor);
+const char *(*syn_tensor_grad_name)(const syn_tensor *tensor);
 
 /* ---- Storage ---- */
 

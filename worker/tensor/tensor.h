@@ -112,8 +112,10 @@ const char *syn_caller_file(int *line_out);
  * nothing. */
 extern void (*syn_finish_hook)(void);
 
-/* Autograd's release of grad_fn and leaf, set when it first attaches one (the rooms below do not
+/* Autograd's release of grad_fn and leaf, installed when the program loads (the rooms below do not
  * know it). */
 extern void (*syn_tensor_release_autograd)(syn_tensor *tensor);
+/* The name of the operator that computed the tensor, set likewise. */
+extern const char *(*syn_tensor_grad_name)(const syn_tensor *tensor);
 
 #endif

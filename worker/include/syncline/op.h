@@ -9,8 +9,7 @@
 extern "C" {
 #endif
 
-/* ---- Values of arguments
- * -------------------------------------------------------------------------------------- */
+/* ---- Values of arguments ---- */
 
 typedef enum syn_value_kind {
     SYN_VALUE_NONE, /* Python's None: an optional argument left out */
@@ -58,9 +57,7 @@ typedef struct syn_value {
 /* A number of either kind as a double; 0 for what is not a number. */
 double syn_value_number(const syn_value *value);
 
-/* ---- Descriptors
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- Descriptors ---- */
 
 /* Sets of dtypes: bit 1 << SYN_F32 and so on. */
 #define SYN_DTYPES_BOOL    (1u << SYN_BOOL)
@@ -151,9 +148,9 @@ enum {
 #define SYN_SAVE_INPUT(i)  (1u << (i))        /* i < 12 */
 #define SYN_SAVE_OUTPUT(i) (1u << (16 + (i))) /* i < 12 */
 #define SYN_SAVE_INPUTS    0xfffu             /* all, list elements too */
-#define SYN_SAVE_CROSS                                                                             \
+#define SYN_SAVE_CROSS \
     (1u << 31) /* an input only where another input needs its gradient (products) */
-#define SYN_SAVE_CROSS_0                                                                           \
+#define SYN_SAVE_CROSS_0 \
     (1u << 30) /* input 0 only where another input needs its gradient (quotients) */
 
 /* What `infer` says of one output. */
@@ -234,9 +231,7 @@ struct syn_op {
 syn_status syn_op_fail(const syn_op_call *call, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* ---- The registry
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- The registry ---- */
 
 /* The operator of that name, or NULL. Thread-safe, as all of these. */
 const syn_op *syn_op_find(const char *name);
@@ -247,9 +242,7 @@ const syn_op *syn_op_at(int index);
  * INVALID_ARGUMENT. */
 syn_status syn_op_register(const syn_op *op);
 
-/* ---- Calls
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- Calls ---- */
 
 /* Calls an operator: n_inputs tensor arguments in order (NULL for optional ones left out; a list
  * stands in its place), then the other arguments in order; those missing at the end take their

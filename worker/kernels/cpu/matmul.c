@@ -42,7 +42,7 @@ static bool as_blas(int64_t rows, int64_t columns, int64_t row, int64_t column, 
             }                                                                                      \
         for (int r = 0; r < (ROWS); r++)                                                           \
             for (int q = 0; q < (COLUMNS); q++)                                                    \
-                c_at[r * g->c_row + q] = sums[r][q] + (g->beta != 0 ? c_at[r * g->c_row + q] : 0); \
+                c_at[r * g->c_row + q] = sums[r][q] + (g->bias ? ((const T *)g->bias)[j + q] : 0); \
     } while (0)
 
 #define OWN_PRODUCT(name, T)                                                                     \
@@ -78,7 +78,7 @@ OWN_PRODUCT(f64, double)
                       .n = g->n,                                                                  \
                       .k = g->k,                                                                  \
                       .alpha = 1,                                                                 \
-                      .beta = g->beta,                                                            \
+                      .bias = g->bias,                                                            \
                       .ldc = g->c_row > 0 ? g->c_row : 1};                                        \
         bool is_small = g->m * g->n * g->k <= OWN_LOOPS;                                          \
         bool is_large = g->m > INT_MAX || g->n > INT_MAX || g->k > INT_MAX || g->c_row > INT_MAX; \

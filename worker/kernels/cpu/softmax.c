@@ -33,7 +33,7 @@ const syn_softmax_kernels syn_softmax_cpu[] = {TABLE(f32), TABLE(f64)};
 
 #else
 
-#define VEC_EXP KERNEL(syn_vec_exp)
+#define VEC_EXP KERNEL(syn_vec_exp_of_negative)
 
 #include "worker/kernels/cpu/lanes.h"
 

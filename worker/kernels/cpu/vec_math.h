@@ -6,41 +6,21 @@
 #include <stdint.h>
 #include <string.h>
 
-/* exp(x) within 1 ulp, denormals, infinities and NaN included: x = n ln 2 + r with |r| <= ln 2 /
- * 2, a polynomial in r, and 2^n as two factors, each of which is a normal number. */
-SYN_INLINE float syn_vec_exp_f32(float x)
+/* exp(r) for |r| <= ln 2 / 2 by a polynomial fitted to 3e-9 relative. */
+SYN_INLINE float syn_vec_exp_near_0_f32(float r)
 {
-    const float magic =
-        12582912.0F; /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
-    x = x > 89.0F ? 89.0F : x;
-    x = x < -105.0F ? -105.0F : x;
-    float shifted = x * 1.44269504F + magic, n = shifted - magic;
-    float r = (x - n * 0.693145752F) - n * 1.42860677e-6F;
-    float p = 1.3814619e-3F; /* fitted: 3e-9 relative */
+    float p = 1.3814619e-3F;
     p = p * r + 8.368714e-3F;
     p = p * r + 4.166839e-2F;
     p = p * r + 1.6666521e-1F;
     p = p * r + 0.49999994F;
-    p = p * r * r + r + 1.0F;
-    int32_t bits;
-    memcpy(&bits, &shifted, sizeof(bits));
-    int32_t exponent = (int32_t)((uint32_t)bits - 0x4b400000U), half = exponent >> 1;
-    uint32_t first_bits = (uint32_t)(half + 127) << 23;
-    uint32_t second_bits = (uint32_t)(exponent - half + 127) << 23;
-    float first, second;
-    memcpy(&first, &first_bits, sizeof(first));
-    memcpy(&second, &second_bits, sizeof(second));
-    return p * first * second;
+    return p * r * r + r + 1.0F;
 }
 
-SYN_INLINE double syn_vec_exp_f64(double x)
+/* Taylor's series to r^13: the next term is below 2e-17. */
+SYN_INLINE double syn_vec_exp_near_0_f64(double r)
 {
-    const double magic = 6755399441055744.0; /* 1.5 * 2^52 */
-    x = x > 710.0 ? 710.0 : x;
-    x = x < -746.0 ? -746.0 : x;
-    double shifted = x * 1.4426950408889634 + magic, n = shifted - magic;
-    double r = (x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10;
-    double p = 1.0 / 6227020800.0; /* Taylor's series: the next term is below 2e-17 */
+    double p = 1.0 / 6227020800.0;
     p = p * r + 1.0 / 479001600.0;
     p = p * r + 1.0 / 39916800.0;
     p = p * r + 1.0 / 3628800.0;
@@ -52,7 +32,53 @@ SYN_INLINE double syn_vec_exp_f64(double x)
     p = p * r + 1.0 / 24.0;
     p = p * r + 1.0 / 6.0;
     p = p * r + 0.5;
-    p = p * r * r + r + 1.0;
+    return p * r * r + r + 1.0;
+}
+
+/* Adding these rounds to an integer, which is then in the low bits. */
+#define SYN_ROUND_F32 12582912.0F        /* 1.5 * 2^23 */
+#define SYN_ROUND_F64 6755399441055744.0 /* 1.5 * 2^52 */
+
+/* exp(x) within 1 ulp, denormals, infinities and NaN included: x = n ln 2 + r with |r| <= ln 2 / 2,
+ * exp(r), and 2^n as two factors, each of which is a normal number. */
+SYN_INLINE float syn_vec_exp_f32(float x)
+{
+    x = x > 89.0F ? 89.0F : x;
+    x = x < -105.0F ? -105.0F : x;
+    float shifted = x * 1.44269504F + SYN_ROUND_F32, n = shifted - SYN_ROUND_F32;
+    float p = syn_vec_exp_near_0_f32((x - n * 0.693145752F) - n * 1.42860677e-6F);
+    int32_t bits;
+    memcpy(&bits, &shifted, sizeof(bits));
+    int32_t exponent = (int32_t)((uint32_t)bits - 0x4b400000U), half = exponent >> 1;
+    uint32_t first_bits = (uint32_t)(half + 127) << 23;
+    uint32_t second_bits = (uint32_t)(exponent - half + 127) << 23;
+    float first, second;
+    memcpy(&first, &first_bits, sizeof(first));
+    memcpy(&second, &second_bits, sizeof(second));
+    return p * first * second;
+}
+
+/* The same for x <= 1, as softmax needs it, at half the price: 2^n is added to the exponent. 0
+ * below -86. */
+SYN_INLINE float syn_vec_exp_of_negative_f32(float x)
+{
+    float shifted = x * 1.44269504F + SYN_ROUND_F32, n = shifted - SYN_ROUND_F32;
+    float p = syn_vec_exp_near_0_f32((x - n * 0.693145752F) - n * 1.42860677e-6F);
+    uint32_t bits, power;
+    memcpy(&bits, &shifted, sizeof(bits));
+    memcpy(&power, &p, sizeof(power));
+    power += bits << 23;
+    memcpy(&p, &power, sizeof(p));
+    return x < -86.0F ? 0 : p;
+}
+
+SYN_INLINE double syn_vec_exp_f64(double x)
+{
+    x = x > 710.0 ? 710.0 : x;
+    x = x < -746.0 ? -746.0 : x;
+    double shifted = x * 1.4426950408889634 + SYN_ROUND_F64, n = shifted - SYN_ROUND_F64;
+    double p =
+        syn_vec_exp_near_0_f64((x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10);
     int64_t bits;
     memcpy(&bits, &shifted, sizeof(bits));
     int64_t exponent = (int64_t)((uint64_t)bits - 0x4338000000000000U), half = exponent >> 1;
@@ -64,13 +90,26 @@ SYN_INLINE double syn_vec_exp_f64(double x)
     return p * first * second;
 }
 
+SYN_INLINE double syn_vec_exp_of_negative_f64(double x)
+{
+    double shifted = x * 1.4426950408889634 + SYN_ROUND_F64, n = shifted - SYN_ROUND_F64;
+    double p =
+        syn_vec_exp_near_0_f64((x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10);
+    uint64_t bits, power;
+    memcpy(&bits, &shifted, sizeof(bits));
+    memcpy(&power, &p, sizeof(power));
+    power += bits << 52;
+    memcpy(&p, &power, sizeof(p));
+    return x < -700.0 ? 0 : p;
+}
+
 /* P(X <= x) for X standard normal; *density_out = its derivative. The tail beyond a = |x| is
  * exp(-a^2 / 2) times a slowly varying factor: a polynomial in u = 1 / (1 + 0.265 a), fitted to
  * 2e-8 relative on [0, 15]. */
 SYN_INLINE float syn_vec_normal_cdf_f32(float x, float *density_out)
 {
     float a = x < 0 ? -x : x;
-    float bell = syn_vec_exp_f32(-0.5F * a * a), u = 1.0F / (1.0F + 0.265F * a);
+    float bell = syn_vec_exp_of_negative_f32(-0.5F * a * a), u = 1.0F / (1.0F + 0.265F * a);
     float s = 2.0F * u - 1.0F, p = 1.18895346531644e-4F;
     p = p * s - 1.6145905829e-4F;
     p = p * s - 1.1128243059e-3F;

@@ -193,7 +193,7 @@ static void a_folder_that_holds_a_run_is_refused_unless_the_job_resumes(void **s
     char folder[300], path[400], message[1024], job_id[32];
     house_open(h);
     (void)snprintf(folder, sizeof folder, "%s/earlier", h->dir);
-    (void)snprintf(path, sizeof path, "%s/job.yaml", folder);
+    (void)snprintf(path, sizeof path, "%s/metrics.csv", folder);
     assert_int_equal(syn_dir_make(folder), SYN_OK);
     assert_int_equal(syn_file_write_atomic(path, "", 0), SYN_OK);
 

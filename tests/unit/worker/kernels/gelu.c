@@ -64,6 +64,17 @@ static void exponentials_are_within_two_units_in_the_last_place(void **state)
     }
     for (double x = -740; x < 709.7; x += 0.0937)
         assert_true(fabs(syn_vec_exp_f64(x) - exp(x)) <= 2 * 0x1p-52 * exp(x) + 0x1p-1074);
+    for (double x = -85.9; x < 1; x += 0.0137) {
+        double want = exp((double)(float)x), got = (double)syn_vec_exp_of_negative_f32((float)x);
+        assert_true(fabs(got - want) <= 2 * 0x1p-24 * want);
+        assert_true(fabs(syn_vec_exp_of_negative_f64(x * 8) - exp(x * 8)) <=
+                    2 * 0x1p-52 * exp(x * 8));
+    }
+    assert_true(syn_vec_exp_of_negative_f32(-INFINITY) == 0 &&
+                syn_vec_exp_of_negative_f32(-1e9F) == 0);
+    assert_true(syn_vec_exp_of_negative_f64(-INFINITY) == 0 &&
+                syn_vec_exp_of_negative_f64(-1e9) == 0);
+    assert_true(isnan(syn_vec_exp_of_negative_f32(NAN)) && isnan(syn_vec_exp_of_negative_f64(NAN)));
     assert_true(syn_vec_exp_f32(-INFINITY) == 0 && isinf(syn_vec_exp_f32(INFINITY)));
     assert_true(isnan(syn_vec_exp_f32(NAN)) && isnan(syn_vec_exp_f64(NAN)));
     assert_true(syn_vec_exp_f64(-INFINITY) == 0 && isinf(syn_vec_exp_f64(INFINITY)));
