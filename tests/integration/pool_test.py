@@ -5,7 +5,7 @@ import os
 
 from harness import (DIGITS, SMALL, Coordinator, Pool, check, cli, cli_json, finish, read_losses, scratch, wait_until)
 
-STEPS = 400
+STEPS = 1200
 
 
 def main():
@@ -18,12 +18,8 @@ def main():
     pool = Pool(folder, 4, coordinator.address)
     try:
         ids = [early] + [coordinator.submit(*job, "--set", "seed=%d" % seed) for seed in (2, 3)]
-        side_by_side = set()
-
         def ended():
             jobs = cli_json("list", address=coordinator.address)["jobs"]
-            running = [j["job_id"] for j in jobs if j["state"] in ("STARTING", "RUNNING")]
-            side_by_side.add(len(running))
             return all(j["state"] in ("SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT") for j in jobs)
 
         wait_until(ended, "all three jobs have ended", 240)
@@ -31,10 +27,11 @@ def main():
         for j in jobs:
             check(j["state"] == "SUCCEEDED", "%s is %s: %s" % (j["job_id"], j["state"], j["reason_text"]))
             check(j["attempt"] == 1, "%s took attempt %d" % (j["job_id"], j["attempt"]))
-        check(2 in side_by_side, "two jobs run side by side, seen: %s" % sorted(side_by_side))
-        check(3 not in side_by_side, "a third one would need ranks of the others")
-        starts = sorted((j["started"], j["ended"]) for j in jobs)
-        check(starts[2][0] >= min(starts[0][1], starts[1][1]), "the third starts when one of the first two has ended")
+        # The recorded times say who ran beside whom, however late somebody looks.
+        times = sorted((j["started"], j["ended"]) for j in jobs)
+        at_once = [sum(start <= moment < end for start, end in times) for moment, _ in times]
+        check(max(at_once) == 2, "two jobs run side by side, a third would need ranks of the others: %s" % times)
+        check(times[2][0] >= min(times[0][1], times[1][1]), "the third starts when one of the first two has ended")
 
         nodes = cli_json("nodes", address=coordinator.address)["nodes"]
         pools = [n for n in nodes if n["kind"] == "pool"]

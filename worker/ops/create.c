@@ -1,7 +1,7 @@
 /* Operators that make tensors from nothing, and conversions by name. */
 #include "worker/ops/compose.h"
 
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 
 #include <math.h>
 

@@ -163,6 +163,17 @@ static bool overlaps_itself(const syn_tensor *x)
     return false;
 }
 
+/* Whether element for element both are in the same place: each is read before it is overwritten. */
+static bool lies_alike(const syn_tensor *x, const syn_tensor *target)
+{
+    if (x->data != target->data || x->dtype != target->dtype || !syn_same_shape(x, target))
+        return false;
+    for (int d = 0; d < x->ndim; d++)
+        if (x->dims[d] > 1 && x->strides[d] != target->strides[d])
+            return false;
+    return true;
+}
+
 /* What stands against overwriting input 0; and sources that share its storage are copied first. */
 static syn_status check_target(syn_op_call *call, syn_tensor **room, bool is_recorded)
 {
@@ -181,7 +192,7 @@ static syn_status check_target(syn_op_call *call, syn_tensor **room, bool is_rec
     for (int i = 0; i < call->n_inputs && i < FEW; i++) {
         syn_tensor *x = call->inputs[i];
         room[i] = x;
-        if (i == 0 || !x || x->storage != target->storage || x->data == target->data)
+        if (i == 0 || !x || x->storage != target->storage || lies_alike(x, target))
             continue;
         if (!(room[i] = syn_clone(x)))
             return syn_error_status();
@@ -222,8 +233,7 @@ static syn_status run(syn_op_call *call)
     syn_tensor *before = NULL;
     if (op->flags & SYN_OP_IN_PLACE) {
         SYN_TRY(check_target(call, target_room, is_recorded));
-        if (is_recorded && syn_tape_saves_target(call) &&
-            !(before = syn_clone(call->inputs[0])))
+        if (is_recorded && syn_tape_saves_target(call) && !(before = syn_clone(call->inputs[0])))
             return syn_error_status();
     }
     for (int i = 0; i < call->n_outputs; i++)

@@ -1,7 +1,7 @@
 /* Operators that overwrite their first tensor. */
 #include "worker/ops/op_internal.h"
 
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 
 /* ---- copy_ ---- */
 

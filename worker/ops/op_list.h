@@ -278,6 +278,21 @@
     X(__rshift__)                       \
     X(logical_and)                      \
     X(logical_or)                       \
-    X(logical_xor)
+    X(logical_xor)                      \
+    /* gather.c */                      \
+    X(gather)                           \
+    X(scatter_with)                     \
+    X(scatter_add)                      \
+    X(scatter)                          \
+    X(scatter_reduce)                   \
+    /* order.c */                       \
+    X(order)                            \
+    X(sort)                             \
+    X(argsort)                          \
+    X(topk)                             \
+    X(cummax)                           \
+    X(cummin)                           \
+    X(max)                              \
+    X(min)
 
 #endif

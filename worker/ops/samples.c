@@ -1,7 +1,7 @@
 /* Reading operators' sample arguments. */
 #include "worker/ops/samples.h"
 
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 #include "worker/tensor/tensor.h"
 
 #include <syncline/random.h>

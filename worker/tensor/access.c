@@ -1,5 +1,5 @@
 /* Looking into tensors: extents, elements in and out. */
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 #include "worker/tensor/tensor.h"
 
 #include <math.h>

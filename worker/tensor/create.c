@@ -1,5 +1,5 @@
 /* Making tensors from extents, numbers and the caller's memory. */
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 #include "worker/tensor/tensor.h"
 
 #include <string.h>

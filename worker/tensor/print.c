@@ -1,6 +1,6 @@
 /* Printing tensors as PyTorch does (torch/_tensor_str.py: precision 4, 80 columns, threshold 1000,
  * 3 items at the edges). */
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 #include "worker/tensor/tensor.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* Counter-based random numbers, and the thread's generator. */
 #include <syncline/random.h>
 
-#include "worker/tensor/philox.h"
+#include "worker/kernels/philox.h"
 
 #include <math.h>
 

@@ -113,8 +113,8 @@ typedef struct syn_arg_spec {
         .name = (arg_name), .kind = SYN_VALUE_TENSOR, .dtypes = (set) \
     }
 #define SYN_TENSORS(arg_name) SYN_ARG(arg_name, TENSORS)
-/* .args and .n_args of a descriptor: SYN_ARGS(SYN_TENSOR("input"), SYN_ARG_OR("dim", INT,
- * SYN_FALLBACK_INT(-1))) */
+/* .args and .n_args of a descriptor (at file scope: the list has to last as long as the
+ * descriptor): SYN_ARGS(SYN_TENSOR("input"), SYN_ARG_OR("dim", INT, SYN_FALLBACK_INT(-1))) */
 #define SYN_ARGS(...)                            \
     .args = (const syn_arg_spec[]){__VA_ARGS__}, \
     .n_args = (int)(sizeof((const syn_arg_spec[]){__VA_ARGS__}) / sizeof(syn_arg_spec))

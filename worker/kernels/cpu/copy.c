@@ -2,7 +2,7 @@
 #include "worker/kernels/copy.h"
 
 #include "worker/kernels/cpu/elementwise.h"
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 
 #include "worker/kernels/backend.h"
 #include "worker/kernels/cpu/parallel.h"
-#include "worker/tensor/philox.h"
+#include "worker/kernels/philox.h"
 
 #include <syncline/random.h>
 

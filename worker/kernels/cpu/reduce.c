@@ -67,7 +67,7 @@ static int64_t offset_of(int64_t i, int n, const int64_t *dims, const int64_t *s
 }
 
 enum {
-    BLOCK = 4096, /* elements whose sum is formed in the type itself, in LANES parts */
+    BLOCK = 1024, /* elements whose sum is formed in the type itself, in LANES parts */
     LANES = 32,
     STRIP = 128, /* columns of a strip */
     ROWS = 64,   /* rows whose column sums are formed in the type itself */

@@ -1,7 +1,7 @@
 /* The oracle of copies: one element at a time. */
 #include "worker/kernels/copy.h"
 
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 
 #include <string.h>
 

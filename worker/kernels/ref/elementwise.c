@@ -2,7 +2,7 @@
  * in 64 bits. */
 #include "worker/kernels/elementwise.h"
 
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* The oracle of rows by index. */
 #include "worker/kernels/index.h"
 
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * or 64 bits. */
 #include "worker/kernels/reduce.h"
 
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 
 #include <math.h>
 #include <stdbool.h>

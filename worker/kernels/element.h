@@ -1,6 +1,6 @@
 /* Single elements of any dtype, as doubles, 64-bit integers or complex numbers. */
-#ifndef WORKER_TENSOR_ELEMENT_H
-#define WORKER_TENSOR_ELEMENT_H
+#ifndef WORKER_KERNELS_ELEMENT_H
+#define WORKER_KERNELS_ELEMENT_H
 
 #include <stdint.h>
 #include <syncline/dtype.h>

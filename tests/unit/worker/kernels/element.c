@@ -1,5 +1,5 @@
 /* Single elements: half precision, saturation. */
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Reading and storing single elements of any dtype. */
-#include "worker/tensor/element.h"
+#include "worker/kernels/element.h"
 
 #include <string.h>
 

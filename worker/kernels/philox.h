@@ -1,6 +1,6 @@
 /* Philox4x32-10 as an inline function, for loops over many blocks. */
-#ifndef WORKER_TENSOR_PHILOX_H
-#define WORKER_TENSOR_PHILOX_H
+#ifndef WORKER_KERNELS_PHILOX_H
+#define WORKER_KERNELS_PHILOX_H
 
 #include <stdint.h>
 
