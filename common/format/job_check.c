@@ -30,6 +30,9 @@ bool syn_job_check(const syn_job_spec *spec, const char *names_out[2], char *sen
     REFUSE_IF(spec->train.batch_size < spec->train.accumulate, "train.batch_size",
               "train.accumulate", "train.batch_size %lld is smaller than train.accumulate %lld",
               (long long)spec->train.batch_size, (long long)spec->train.accumulate);
+    REFUSE_IF(spec->virtual_shards > spec->train.batch_size, "virtual_shards", "train.batch_size",
+              "virtual_shards %lld is above train.batch_size %lld; a shard needs a sample",
+              (long long)spec->virtual_shards, (long long)spec->train.batch_size);
     REFUSE_IF(spec->optimizer.nesterov && spec->optimizer.momentum == 0, "optimizer.nesterov",
               "optimizer.momentum", "optimizer.nesterov needs optimizer.momentum above 0");
     REFUSE_IF(spec->schedule.kind == SYN_SCHED_STEP &&

@@ -32,7 +32,13 @@ const syn_job_key syn_job_keys[] = {
     {"ranks", SYN_JOB_INTEGER, AT(ranks), .fallback = "1", .min = 1, .max = 65536,
      .doc = "Worker processes, where the command line names no number."},
     {"threads", SYN_JOB_INTEGER, AT(threads), .fallback = "0", .max = 4096,
-     .doc = "OpenMP threads of each rank; 0: the host's cores divided by its ranks."},
+     .doc = "OpenMP threads of each rank; 0: the host's cores divided by its ranks, or one thread "
+            "with virtual_shards."},
+    {"virtual_shards", SYN_JOB_INTEGER, AT(virtual_shards), .fallback = "0", .max = 65536,
+     .doc =
+         "Each batch is cut into so many parts, which are computed alone and summed in one fixed "
+         "order: the weights have the same bits on any number of ranks up to it; 0: off, as "
+         "fast as possible."},
     {"restarts", SYN_JOB_INTEGER, AT(restarts), .fallback = "3", .max = 1000,
      .doc = "How often the job is launched again, from its last checkpoint, after a host or a "
             "process was lost."},

@@ -27,11 +27,12 @@ enum { SYN_SPEC_MAX_LAYERS = 64 };
 typedef struct syn_job_spec {
     char *name;
     uint64_t seed;
-    int64_t ranks;       /* default number of ranks */
-    int64_t threads;     /* OpenMP threads per rank; 0: cores divided by ranks on the host */
-    int64_t restarts;    /* relaunches after infrastructure failures */
-    double time_limit_s; /* 0: none */
-    syn_dtype dtype;     /* f32 or f64 */
+    int64_t ranks;          /* default number of ranks */
+    int64_t threads;        /* OpenMP threads per rank; 0: cores divided by ranks on the host */
+    int64_t virtual_shards; /* parts of each batch whose sums do not depend on the ranks; 0: off */
+    int64_t restarts;       /* relaunches after infrastructure failures */
+    double time_limit_s;    /* 0: none */
+    syn_dtype dtype;        /* f32 or f64 */
     struct {
         syn_model_kind kind;
         int64_t hidden[SYN_SPEC_MAX_LAYERS]; /* mlp */

@@ -88,6 +88,8 @@ typedef struct syn_comm_work {
         syn_status (*run)(struct syn_comm_work *work);
         syn_comm *comm;
         void *buffer;
+        void *const *parts;
+        struct syn_comm_tree *tree;
         size_t count;
         int dtype, op, root;
         bool posted, done;
@@ -100,6 +102,27 @@ typedef struct syn_comm_work {
  * the same bits every time and on every rank. Errors are reported by syn_comm_wait. Collective. */
 void syn_comm_post_allreduce(syn_comm *comm, void *buffer, size_t count, syn_dtype dtype,
                              syn_reduction op, syn_comm_work *work);
+/* Sums in a fixed shape over an ordered list of terms, of which each rank holds some already added
+ * up ("parts"), lower ranks the earlier ones. Each part in turn is put on a stack, after which the
+ * two newest sums are added (older + newer) as often as is said for it; one sum remains. The result
+ * has the same bits however the terms are divided, as long as the additions inside the parts and
+ * these make the same shape. */
+typedef struct syn_comm_tree syn_comm_tree;
+/* `n_parts[r]`: parts of rank r, may be 0; `merges`: of every part, in rank order. Both copied, the
+ * same on all ranks. INVALID_ARGUMENT if more or less than one sum remains. Not collective; freed
+ * when no sum is under way. The group must outlive it. */
+syn_status syn_comm_tree_new(syn_comm *comm, const int *n_parts, const int *merges,
+                             syn_comm_tree **tree_out);
+void syn_comm_tree_free(syn_comm_tree *tree);
+/* Posts the sum of parts of `count` elements (f32 or f64) and returns at once; the result is in
+ * `out` on every rank. `parts[0..n_parts[rank]-1]` do not overlap `out` and each other, and are
+ * overwritten; list, parts and `out` must stay until syn_comm_wait. A rank sends about (ranks - 1)
+ * / ranks of its parts and of the result, as in a ring. Collective. */
+void syn_comm_post_tree_sum(syn_comm_tree *tree, void *const *parts, void *out, size_t count,
+                            syn_dtype dtype, syn_comm_work *work);
+/* sum[i] = sum[i] + term[i], f32 or f64: the addition of these sums. */
+void syn_comm_add(void *sum, const void *term, size_t count, syn_dtype dtype);
+
 /* Memory for buffers that are all-reduced often: zeroed, aligned to 64 bytes and, if all ranks of
  * the group are on one host, visible to all of them, so that sums need no copies. The same size on
  * all ranks; the same part of it is reduced on all. Never 0 bytes. On failure every rank fails.

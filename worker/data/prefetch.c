@@ -31,6 +31,11 @@ static syn_slice_range slice_of(const syn_prefetch *p, int64_t n)
 {
     const syn_prefetch_options *o = &p->options;
 
+    if (o->n_shards > 0) {
+        int64_t first = syn_slice_even(n, o->first_shard, o->n_shards).first;
+        int64_t end = syn_slice_even(n, o->first_shard + o->n_own_shards, o->n_shards).first;
+        return (syn_slice_range){.first = first, .n = end - first};
+    }
     return o->weights ? syn_slice_weighted(n, o->rank, o->weights, o->size)
                       : syn_slice_even(n, o->rank, o->size);
 }
@@ -96,6 +101,11 @@ static syn_status check_options(const syn_prefetch_options *o)
 {
     int64_t total = 0;
 
+    if (o->n_shards > 0 && (o->first_shard < 0 || o->n_own_shards < 0 ||
+                            o->n_own_shards > o->n_shards - o->first_shard))
+        return SYN_FAIL(SYN_INVALID_ARGUMENT, "there are no shards %lld to %lld of %lld",
+                        (long long)o->first_shard,
+                        (long long)(o->first_shard + o->n_own_shards - 1), (long long)o->n_shards);
     if (o->size < 1 || o->rank < 0 || o->rank >= o->size)
         return SYN_FAIL(SYN_INVALID_ARGUMENT, "there is no rank %d of %d", o->rank, o->size);
     if (o->first_step < 0 || o->depth < 0 || o->depth > DEPTH_MAX)

@@ -13,7 +13,10 @@ typedef struct syn_prefetch_options {
     int64_t last_step;      /* steps first_step..last_step-1; 0: without end */
     int rank, size;         /* this rank's slice of each batch */
     const int64_t *weights; /* copied: syn_slice_weighted over `size` ranks; NULL: syn_slice_even */
-    int depth;              /* batches prepared ahead; 0 means 2 */
+    int64_t n_shards, first_shard, n_own_shards; /* n_shards > 0, instead of rank, size, weights:
+                                                    shards first_shard.. of syn_slice_even over
+                                                    n_shards */
+    int depth;                                   /* batches prepared ahead; 0 means 2 */
     bool augment;
 } syn_prefetch_options;
 

@@ -332,6 +332,12 @@ void syn_data_parallel_remove(syn_module *module)
         engine_free(syn_module_take_attached(module));
 }
 
+syn_buckets *syn_data_parallel_buckets(const syn_module *module)
+{
+    engine *e = syn_module_get_attached(module);
+    return e ? &e->buckets : NULL;
+}
+
 /* ---- The step ---- */
 
 void syn_data_parallel_set_sync(syn_module *module, bool sync)

@@ -16,6 +16,9 @@ syn_status syn_data_parallel_over(syn_module *module, syn_comm *comm,
  * may be under way. */
 void syn_data_parallel_remove(syn_module *module);
 
+/* The module's buckets, for sums in another way; NULL if it is not data parallel. Borrowed. */
+struct syn_buckets *syn_data_parallel_buckets(const syn_module *module);
+
 /* The step loop's order, on every rank:
  *  1. for each micro-batch but the last: syn_data_parallel_set_sync(module, false), forward,
  *     syn_backward;

@@ -143,7 +143,7 @@ static void tell_differences(syn_run *run, const syn_checkpoint_info *info)
 {
     const syn_job_spec *spec = run->spec;
 
-    if (info->n_ranks != run->size)
+    if (info->n_ranks != run->size && run->spec->virtual_shards == 0)
         syn_display_note(&run->display,
                          "the checkpoint was written by %" PRId64 " ranks, this run has %d: sums "
                          "are rounded in another order",

@@ -5,6 +5,7 @@
 #include "common/base/vec.h"
 #include "worker/comm/comm.h"
 #include "worker/data/prefetch.h"
+#include "worker/parallel/shard_sum.h"
 #include "worker/train/display.h"
 #include "worker/train/metrics.h"
 #include "worker/train/train.h"
@@ -37,6 +38,9 @@ typedef struct syn_run {
     syn_schedule schedule;
     syn_prefetch *prefetch; /* owned */
     syn_metrics *metrics;   /* owned; rank 0 */
+    int *shard_table;       /* owned: virtual shards of each rank; NULL without virtual shards */
+    syn_shard_range shards; /* of this rank */
+    syn_shard_sum *sum;     /* owned; NULL without virtual shards */
     syn_display display;
 
     int64_t step, total_steps, first_step; /* steps done; in all; done when this attempt began */

@@ -10,6 +10,7 @@
 #include "worker/train/model.h"
 #include "worker/train/run.h"
 #include "worker/train/rundir.h"
+#include "worker/train/shards.h"
 #include "worker/train/weights.h"
 
 #include <inttypes.h>
@@ -67,11 +68,14 @@ syn_status syn_run_agree(syn_run *run, syn_status local, syn_agreement *agreemen
 
 /* ---- setting up ---- */
 
-/* The job's number, else the environment's, else this rank's share of the cores. */
+/* The job's number, else the environment's, else this rank's share of the cores. With virtual
+ * shards nothing of where the run happens counts: the job's number, else one thread. */
 static void set_threads(const syn_job_spec *spec)
 {
     int64_t wanted = spec->threads;
     const char *text = getenv("OMP_NUM_THREADS");
+    if (wanted <= 0 && spec->virtual_shards > 0)
+        wanted = 1;
     if (wanted <= 0 && (!text || !syn_parse_i64(text, &wanted) || wanted <= 0))
         wanted = syn_comm_cores_per_rank();
     omp_set_num_threads((int)wanted);
@@ -99,6 +103,43 @@ static syn_status build(syn_run *run)
     return SYN_OK;
 }
 
+/* Which virtual shards are whose, before anything is read or sent. */
+static syn_status plan_shards(syn_run *run)
+{
+    if (run->spec->virtual_shards <= 0)
+        return SYN_OK;
+    run->shard_table = syn_calloc((size_t)run->size, sizeof *run->shard_table);
+    if (!run->shard_table)
+        return syn_fail_memory((size_t)run->size * sizeof(int), "the table of shards");
+    SYN_TRY(syn_shard_table(run->spec->virtual_shards, run->size,
+                            getenv("SYNCLINE_TEST_SHARD_TABLE"), run->shard_table));
+    run->shards = syn_shard_sum_range(run->shard_table, run->rank);
+    return SYN_OK;
+}
+
+/* The table is part of the manifest: ranks that disagree would wait for each other. */
+static void add_shard_table(const syn_run *run, syn_str *manifest)
+{
+    if (!run->shard_table)
+        return;
+    syn_str_append(manifest, "virtual shards of the ranks:");
+    for (int r = 0; r < run->size; r++)
+        syn_str_appendf(manifest, " %d", run->shard_table[r]);
+    syn_str_append(manifest, "\n");
+}
+
+static syn_status make_shard_sum(syn_run *run)
+{
+    if (!run->shard_table)
+        return SYN_OK;
+    if (syn_module_buffers(run->module).n > 0)
+        return SYN_FAIL(SYN_UNIMPLEMENTED,
+                        "virtual_shards cannot be used with this model: it keeps batch statistics "
+                        "in %s, which are not summed over shards yet",
+                        syn_module_buffers(run->module).items[0].name);
+    return syn_shard_sum_new(run->module, run->comm, run->shard_table, &run->sum);
+}
+
 static syn_status make_parallel(syn_run *run)
 {
     syn_status status = SYN_OK;
@@ -109,6 +150,7 @@ static syn_status make_parallel(syn_run *run)
     if (status == SYN_OK)
         syn_str_appendf(&manifest, "version: %s\njob: %s\ndata: %s\n", SYN_VERSION, digest,
                         run->info->fingerprint);
+    add_shard_table(run, &manifest);
     if (manifest.failed)
         status = syn_fail_memory(manifest.length, "the manifest");
     SYN_GOTO(syn_run_agree(run, status, NULL));
@@ -119,6 +161,8 @@ static syn_status make_parallel(syn_run *run)
     /* The comparison tells every rank the same sentence: it is nobody's fault in particular. */
     if (status == SYN_OK || status == SYN_FAILED_PRECONDITION)
         status = syn_run_agree(run, status, NULL);
+    SYN_GOTO(status);
+    status = syn_run_agree(run, make_shard_sum(run), NULL);
 out:
     syn_str_release(&manifest);
     return status;
@@ -132,6 +176,9 @@ static syn_status start_reading(syn_run *run)
                                     .last_step = run->total_steps,
                                     .rank = run->rank,
                                     .size = run->size,
+                                    .n_shards = run->spec->virtual_shards,
+                                    .first_shard = run->shards.first,
+                                    .n_own_shards = run->shards.n,
                                     .augment = run->info->augment_shift > 0};
     if (run->rank == 0) {
         SYN_TRY(syn_rundir_write_job(run->request->run_dir, run->spec));
@@ -154,6 +201,7 @@ static syn_status set_up(syn_run *run)
 {
     syn_run_enter(run, SYN_PHASE_INIT);
     set_threads(run->spec);
+    SYN_TRY(syn_run_agree(run, plan_shards(run), NULL));
     SYN_TRY(syn_run_agree(run, run->rank == 0 ? take_run_dir(run) : SYN_OK, NULL));
     SYN_TRY(syn_run_agree(run, open_data(run), NULL));
     SYN_TRY(syn_run_agree(run, build(run), NULL));
@@ -405,6 +453,8 @@ static void release(syn_run *run)
     (void)syn_metrics_close(run->metrics);
     syn_prefetch_free(run->prefetch);
     syn_optimizer_free(run->optimizer);
+    syn_shard_sum_free(run->sum);
+    syn_free(run->shard_table);
     if (run->module)
         syn_data_parallel_remove(run->module);
     syn_module_free(run->module);

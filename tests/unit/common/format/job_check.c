@@ -18,6 +18,9 @@ static const struct {
      "/jobs/job.yaml:1:29: model.width 128 is not a multiple of model.n_heads 3\n"},
     {"model: {kind: mlp}\ndata: {kind: digits}\ntrain: {epochs: 1, batch_size: 2, accumulate: 3}\n",
      "/jobs/job.yaml:3:32: train.batch_size 2 is smaller than train.accumulate 3\n"},
+    {SMALL_JOB "virtual_shards: 65",
+     "/jobs/job.yaml:4:17: virtual_shards 65 is above train.batch_size 64; a shard needs a "
+     "sample\n"},
     {SMALL_JOB "optimizer: {kind: sgd, nesterov: true}",
      "/jobs/job.yaml:4:34: optimizer.nesterov needs optimizer.momentum above 0\n"},
     {SMALL_JOB "schedule: {kind: step}",
@@ -47,6 +50,7 @@ static void their_limits_are_accepted(void **state)
     static const char *const good[] = {
         "model: {kind: mlp}\ndata: {kind: digits}\ntrain: {epochs: 1, batch_size: 3, accumulate: "
         "3}\n",
+        SMALL_JOB "virtual_shards: 64",
         SMALL_JOB "optimizer: {kind: sgd, nesterov: true, momentum: 0.1}",
         SMALL_JOB "schedule: {kind: step, step_size: 3}",
         SMALL_JOB "schedule: {kind: cosine, warmup_steps: 9, decay_steps: 9, min_lr: 0.001}",

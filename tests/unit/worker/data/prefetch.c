@@ -79,6 +79,42 @@ static void weights_say_how_much_a_rank_gets(void **state)
     syn_dataset_free(dataset);
 }
 
+static void virtual_shards_cover_the_batch_whoever_has_them(void **state)
+{
+    syn_job_spec spec = digits_spec(21, 4);
+    syn_dataset *dataset = open_dataset(&spec);
+    const int64_t tables[][4] = {{5, 0, 0, 0}, {2, 3, 0, 0}, {1, 1, 1, 2}};
+    (void)state;
+
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+        /* 8, 8 and, at the end of the epoch, 5 samples in 5 shards. */
+        int64_t ends[3] = {0}, first_shard = 0;
+        for (int rank = 0; rank < 4; first_shard += tables[t][rank++]) {
+            syn_prefetch *prefetch = NULL;
+            syn_prefetch_options options = {.batch_size = 8,
+                                            .rank = rank,
+                                            .size = 4,
+                                            .n_shards = 5,
+                                            .first_shard = first_shard,
+                                            .n_own_shards = tables[t][rank]};
+            assert_int_equal(syn_prefetch_new(dataset, &options, &prefetch), SYN_OK);
+            for (int step = 0; step < 3; step++) {
+                const syn_batch *batch = next(prefetch);
+                assert_int_equal(batch->first, ends[step]);
+                ends[step] += batch->n;
+                int64_t n_global = step < 2 ? 8 : 5;
+                assert_int_equal(batch->n_global, n_global);
+                assert_int_equal(ends[step],
+                                 syn_slice_even(n_global, first_shard + tables[t][rank], 5).first);
+            }
+            syn_prefetch_free(prefetch);
+        }
+        assert_int_equal(ends[0], 8);
+        assert_int_equal(ends[2], 5);
+    }
+    syn_dataset_free(dataset);
+}
+
 static void it_ends_after_the_last_step(void **state)
 {
     syn_job_spec spec = digits_spec(21, 4);
@@ -151,6 +187,8 @@ static void impossible_options_are_refused(void **state)
         {{.batch_size = 8, .size = 1, .first_step = -1}, "from step -1"},
         {{.batch_size = 8, .size = 1, .depth = 1000}, "1000 deep"},
         {{.batch_size = 8, .size = 2, .weights = negative}, "rank 1 has the negative share -1"},
+        {{.batch_size = 8, .size = 2, .n_shards = 4, .first_shard = 3, .n_own_shards = 2},
+         "there are no shards 3 to 4 of 4"},
         {{.batch_size = 8, .size = 2, .weights = none}, "the shares of all 2 ranks are 0"},
     };
     (void)state;
@@ -168,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_are_those_of_the_sampler),
         cmocka_unit_test(weights_say_how_much_a_rank_gets),
+        cmocka_unit_test(virtual_shards_cover_the_batch_whoever_has_them),
         cmocka_unit_test(it_ends_after_the_last_step),
         cmocka_unit_test(it_can_be_freed_at_any_moment),
         cmocka_unit_test(several_prefetchers_may_draw_the_same_digits),
