@@ -56,6 +56,24 @@ static bool has_missing_input(const syn_op_call *call)
     return false;
 }
 
+/* A view of a tensor that was changed in place while recording does not know that part of the
+ * graph. */
+static syn_status check_views(const syn_op_call *call)
+{
+    for (int i = 0; i < call->n_inputs; i++) {
+        const syn_tensor *x = call->inputs[i];
+        if (x && x->storage &&
+            __builtin_expect(x->graph_version != atomic_load_explicit(&x->storage->graph_version,
+                                                                      memory_order_relaxed),
+                             0))
+            return SYN_OP_FAIL(call,
+                               "input %d shares its elements with a tensor that %s changed in "
+                               "place with gradients afterwards; take the view again",
+                               i, x->storage->writer ? x->storage->writer : "an operator");
+    }
+    return SYN_OK;
+}
+
 static bool is_uniform(const syn_op_call *call)
 {
     const syn_op *op = call->op;
@@ -245,6 +263,11 @@ static syn_status run(syn_op_call *call)
         syn_tensor_bump_version(call->outputs[0], op->name);
     if (status == SYN_OK && is_recorded)
         status = syn_tape_record(call, before);
+    if (status == SYN_OK && is_recorded && op->flags & SYN_OP_IN_PLACE)
+        call->outputs[0]->graph_version =
+            atomic_fetch_add_explicit(&call->outputs[0]->storage->graph_version, 1,
+                                      memory_order_relaxed) +
+            1;
     if (status != SYN_OK)
         drop_outputs(call);
     return status;
@@ -305,7 +328,9 @@ static bool perform(syn_op_call *call)
 
     if (has_missing_input(call))
         return false;
-    if (!has_all_attrs(call))
+    if (!syn_this_thread.no_grad)
+        status = check_views(call);
+    if (status == SYN_OK && !has_all_attrs(call))
         status = complete_attrs(call, attrs);
     if (status == SYN_OK && op->promotion != SYN_PROMOTE_ANY && !op->compose && !is_uniform(call)) {
         if (call->n_inputs > FEW)

@@ -39,6 +39,7 @@ static syn_storage *storage_new(size_t size)
     }
     atomic_init(&storage->refs, 1);
     atomic_init(&storage->version, 0);
+    atomic_init(&storage->graph_version, 0);
     storage->size_bytes = size;
     storage->release = NULL;
     storage->owner = NULL;
@@ -78,6 +79,7 @@ static syn_tensor *handle_new(syn_dtype dtype, int ndim, const int64_t *dims)
     tensor->requires_grad = tensor->is_number = tensor->is_view = false;
     tensor->scope_slot = -1;
     tensor->output_index = 0;
+    tensor->graph_version = 0;
     tensor->data = NULL;
     tensor->storage = NULL;
     tensor->grad_fn = NULL;
@@ -142,6 +144,7 @@ syn_tensor *syn_tensor_wrap_owned(void *data, syn_shape shape, syn_dtype dtype,
     }
     atomic_init(&storage->refs, 1);
     atomic_init(&storage->version, 0);
+    atomic_init(&storage->graph_version, 0);
     storage->data = data;
     storage->size_bytes = 0; /* not ours to free */
     storage->release = release;
@@ -161,6 +164,8 @@ syn_tensor *syn_tensor_view_of(const syn_tensor *base, int ndim, const int64_t *
     memcpy(tensor->strides, strides, (size_t)ndim * sizeof *strides);
     if (base->storage) {
         tensor->storage = base->storage;
+        tensor->graph_version =
+            atomic_load_explicit(&base->storage->graph_version, memory_order_relaxed);
         atomic_fetch_add_explicit(&base->storage->refs, 1, memory_order_relaxed);
         tensor->data =
             (char *)base->data + offset * (int64_t)syn_dtype_size((syn_dtype)base->dtype);

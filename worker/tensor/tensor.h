@@ -11,6 +11,7 @@
 typedef struct syn_storage {
     atomic_int refs;
     atomic_uint version;
+    atomic_uint graph_version; /* counts the writes that the tape recorded */
     void *data;
     size_t size_bytes;
     void (*release)(void *); /* for foreign memory; NULL: `data` is ours */
@@ -26,10 +27,11 @@ struct syn_tensor {
     unsigned char dtype; /* syn_dtype */
     unsigned char ndim;
     bool requires_grad;
-    bool is_number;       /* a Python number made 0-d: weakest in promotion */
-    bool is_view;         /* shares its storage with the tensor it was taken from */
-    int scope_slot;       /* where the owning thread's scope stack holds it, -1 if nowhere */
-    int output_index;     /* which output of grad_fn this is */
+    bool is_number;         /* a Python number made 0-d: weakest in promotion */
+    bool is_view;           /* shares its storage with the tensor it was taken from */
+    int scope_slot;         /* where the owning thread's scope stack holds it, -1 if nowhere */
+    int output_index;       /* which output of grad_fn this is */
+    unsigned graph_version; /* of the storage, when this handle was made or last written through */
     void *data;           /* first element; NULL for a tensor without data (shape and dtype only) */
     syn_storage *storage; /* shared; NULL likewise */
     struct syn_node *grad_fn; /* shared; what computed it */

@@ -117,6 +117,28 @@ static void changing_a_view_while_recording_is_refused(void **state)
     }
 }
 
+static void a_view_taken_before_a_recorded_change_is_refused(void **state)
+{
+    (void)state;
+    SYN_SCOPE {
+        syn_tensor *x = syn_requires_grad(F32(3, 4)), *buffer = syn_zeros(SYN_SHAPE(2), SYN_F32);
+        syn_tensor *early = syn_slice(buffer, 0, 0, 1, 1);
+        assert_non_null(syn_copy_(buffer, x));
+
+        assert_null(syn_mul(early, F32(2)));
+
+        assert_sticks(
+            "mul: (1) x (1): input 0 shares its elements with a tensor that copy_ changed in "
+            "place with gradients afterwards");
+        syn_tensor *late = syn_slice(buffer, 0, 0, 1, 1);
+        assert_int_equal(syn_backward(syn_square(late)), SYN_OK);
+        ASSERT_VALUES(syn_grad_of(x), 6, 0);
+        SYN_NO_GRAD {
+            ASSERT_VALUES(syn_mul(early, F32(2)), 6);
+        }
+    }
+}
+
 static void expanded_targets_are_refused(void **state)
 {
     (void)state;
@@ -173,6 +195,7 @@ int main(void)
         cmocka_unit_test_setup(gradients_flow_through_changes_in_place, reset),
         cmocka_unit_test_setup(what_was_overwritten_has_no_gradient, reset),
         cmocka_unit_test_setup(changing_a_view_while_recording_is_refused, reset),
+        cmocka_unit_test_setup(a_view_taken_before_a_recorded_change_is_refused, reset),
         cmocka_unit_test_setup(expanded_targets_are_refused, reset),
         cmocka_unit_test_setup(a_source_that_overlaps_its_target_is_read_first, reset),
         cmocka_unit_test_setup(a_source_that_does_not_fit_is_refused, reset),
