@@ -61,6 +61,10 @@ extern const syn_backend syn_backend_cpu;
  * there is none of that name. */
 int syn_backend_use(const char *name);
 
+/* 1: no result depends on the number of threads, at the price of speed where that costs some
+ * (Winograd's convolution). 0, the default: where it costs nothing. Not while operators run. */
+extern int syn_kernels_reproducible;
+
 /* Clones of a function for the instruction sets of today's servers, chosen when the program loads.
  */
 #if defined(SYN_SANITIZED) || !defined(__x86_64__) || defined(__clang__)

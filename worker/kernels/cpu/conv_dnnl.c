@@ -1,19 +1,24 @@
 /* Convolution by oneDNN: compiled primitives are cached by extents; arrays are converted to the
  * layouts they prefer. */
 #include "common/base/mem.h"
+#include "worker/kernels/backend.h"
 #include "worker/kernels/cpu/conv_paths.h"
 #include "worker/kernels/workspace.h"
+#include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
 enum { N_ARRAYS = 3, CACHE_SLOTS = 512, CACHE_PROBES = 8, MIN_BLOCK_CHANNELS = 16 };
+enum { LEAST_WINOGRAD_CHANNELS = 32 };
 enum { X, W, Y };
 
+/* y_channels: those of the array that y is a slice of. is_single: compiled for one thread.
+ * is_direct: without Winograd. */
 typedef struct conv_key {
     syn_conv_dims dims;
-    int64_t kind, has_bias;
+    int64_t kind, has_bias, y_channels, is_single, is_direct;
 } conv_key;
 
 /* One compiled convolution. Reorders are NULL where the plain layout is used as it is. */
@@ -26,6 +31,8 @@ typedef struct conv_plan {
     dnnl_memory_desc_t plain[N_ARRAYS], inner[N_ARRAYS], bias;
     size_t inner_bytes[N_ARRAYS], scratch_bytes;
 } conv_plan;
+
+int syn_kernels_reproducible;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static conv_plan *slots[CACHE_SLOTS]; /* owned; an entry lies within CACHE_PROBES of its hash */
@@ -67,8 +74,9 @@ static dnnl_dim_t far_padding(const syn_conv_dims *d, int axis)
 static bool prefers_winograd(const syn_conv_dims *d)
 {
     return d->kh == 3 && d->kw == 3 && d->stride[0] == 1 && d->stride[1] == 1 &&
-           d->dilation[0] == 1 && d->dilation[1] == 1 && d->groups == 1 && d->c_in >= 32 &&
-           d->c_out >= 32 && d->padding[0] <= 1 && d->padding[1] <= 1;
+           d->dilation[0] == 1 && d->dilation[1] == 1 && d->groups == 1 &&
+           d->c_in >= LEAST_WINOGRAD_CHANNELS && d->c_out >= LEAST_WINOGRAD_CHANNELS &&
+           d->padding[0] <= 1 && d->padding[1] <= 1;
 }
 
 /* The weights' gradient of few channels is fastest with channels last: 0.30 ms instead of
@@ -93,7 +101,9 @@ static void describe_arrays(conv_plan *plan, dnnl_memory_desc_t wanted[N_ARRAYS]
     dnnl_memory_desc_init_by_tag(&plan->plain[X], 4, x, dnnl_f32, dnnl_nchw);
     dnnl_memory_desc_init_by_tag(&plan->plain[W], w_ndim, w, dnnl_f32,
                                  is_grouped ? dnnl_goihw : dnnl_oihw);
-    dnnl_memory_desc_init_by_tag(&plan->plain[Y], 4, y, dnnl_f32, dnnl_nchw);
+    dnnl_dims_t y_steps = {plan->key.y_channels * d->h_out * d->w_out, d->h_out * d->w_out,
+                           d->w_out, 1};
+    dnnl_memory_desc_init_by_strides(&plan->plain[Y], 4, y, dnnl_f32, y_steps);
     dnnl_memory_desc_init_by_tag(&plan->bias, 1, c_out, dnnl_f32, dnnl_x);
     dnnl_memory_desc_init_by_tag(&wanted[X], 4, x, dnnl_f32, tag);
     dnnl_memory_desc_init_by_tag(&wanted[W], w_ndim, w, dnnl_f32, dnnl_format_tag_any);
@@ -193,7 +203,7 @@ static conv_plan *plan_new(const conv_key *key)
         status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
     if (!status) {
         status = dnnl_unimplemented;
-        if (prefers_winograd(&key->dims))
+        if (prefers_winograd(&key->dims) && !key->is_direct)
             status = describe_conv(plan, dnnl_convolution_winograd, attr, &description);
         if (status)
             status = describe_conv(plan, dnnl_convolution_direct, attr, &description);
@@ -235,7 +245,11 @@ static conv_plan *plan_ref_locked(const conv_key *key)
     }
     if (!engine && dnnl_engine_create(&engine, dnnl_cpu, 0))
         return NULL;
+    int n_threads = omp_get_max_threads();
+    if (key->is_single)
+        omp_set_num_threads(1);
     conv_plan *plan = plan_new(key);
+    omp_set_num_threads(n_threads);
     if (!plan)
         return NULL;
     plan_unref_locked(slots[victim]);
@@ -322,39 +336,151 @@ static dnnl_status_t execute(const conv_plan *plan, const syn_conv_arrays *a, ch
     return status;
 }
 
-static syn_status run(const conv_plan *plan, const syn_conv_arrays *a)
+static size_t block_bytes(const conv_plan *plan)
 {
-    if (plan->is_unsupported)
-        return SYN_UNIMPLEMENTED;
-    if (!stream && dnnl_stream_create(&stream, engine, dnnl_stream_default_flags))
-        return SYN_FAIL(SYN_INTERNAL, "oneDNN gives no stream");
-    size_t size = plan->scratch_bytes + 64;
+    size_t size = syn_workspace_round(plan->scratch_bytes + 64);
     for (int i = 0; i < N_ARRAYS; i++)
         if (plan->reorders[i])
             size += syn_workspace_round(plan->inner_bytes[i]);
-    char *block = syn_workspace(size, "a convolution");
-    if (!block)
-        return SYN_RESOURCE_EXHAUSTED;
+    return size;
+}
+
+static syn_status run(const conv_plan *plan, const syn_conv_arrays *a, char *block)
+{
+    if (!stream && dnnl_stream_create(&stream, engine, dnnl_stream_default_flags))
+        return SYN_FAIL(SYN_INTERNAL, "oneDNN gives no stream");
     dnnl_status_t status = execute(plan, a, block);
     return status ? SYN_FAIL(SYN_INTERNAL, "oneDNN failed to convolve (status %d)", (int)status)
                   : SYN_OK;
 }
 
-syn_status syn_conv_dnnl(syn_conv_kind kind, const syn_conv_dims *dims, const syn_conv_arrays *a)
+static conv_plan *plan_ref(const syn_conv_dims *dims, syn_conv_kind kind, bool has_bias,
+                           int64_t y_channels)
 {
     conv_key key;
     memset(&key, 0, sizeof(key));
     key.dims = *dims;
     key.kind = (int64_t)kind;
-    key.has_bias = a->bias != NULL;
+    key.has_bias = has_bias;
+    key.y_channels = y_channels;
+    key.is_single = kind == SYN_CONV_GRAD_WEIGHT;
+    /* Winograd's tiles are divided by the number of threads, and with them the order of its sums.
+     */
+    key.is_direct = syn_kernels_reproducible && !key.is_single;
     pthread_mutex_lock(&lock);
     conv_plan *plan = plan_ref_locked(&key);
     pthread_mutex_unlock(&lock);
-    if (!plan)
-        return syn_fail_memory(sizeof(conv_plan), "a convolution's plan");
-    syn_status status = run(plan, a);
+    return plan;
+}
+
+static void plan_unref(conv_plan *plan)
+{
     pthread_mutex_lock(&lock);
     plan_unref_locked(plan);
     pthread_mutex_unlock(&lock);
+}
+
+/* ---- The weights' gradient in parts ----
+ * oneDNN would share the samples among the threads there are and add up what they found: other sums
+ * for every number of threads. So the work is divided here, by the extents alone, and each part is
+ * computed by one thread. */
+
+/* The largest divisor of n up to `most`. */
+static int64_t divisor_up_to(int64_t n, int64_t most)
+{
+    int64_t divisor = most < n ? most : n;
+    while (divisor > 1 && n % divisor)
+        divisor--;
+    return divisor > 1 ? divisor : 1;
+}
+
+/* Parts of about 15 million operations (60 where Winograd's transforms have to pay off): of the
+ * samples where each part keeps some 1600 positions, so that adding up its weights costs little;
+ * else of the output channels, by whole blocks. */
+static void divide(const syn_conv_dims *d, int64_t *sample_parts, int64_t *channel_parts)
+{
+    enum { MOST_PARTS = 32, LEAST_POSITIONS = 1600 };
+    int64_t positions = d->n * d->h_out * d->w_out;
+    int64_t block = prefers_winograd(d) ? LEAST_WINOGRAD_CHANNELS : MIN_BLOCK_CHANNELS;
+    double least = prefers_winograd(d) ? 6e7 : 1.5e7;
+    double flops = 2.0 * (double)positions * (double)(d->c_out * d->kh * d->kw) *
+                   (double)(d->c_in / d->groups);
+    int64_t parts = flops > least * MOST_PARTS ? MOST_PARTS : (int64_t)(flops / least);
+    int64_t most = positions / LEAST_POSITIONS;
+    *sample_parts = divisor_up_to(d->n, most < parts ? most : parts);
+    *channel_parts = 1;
+    if (d->groups == 1 && d->c_out % block == 0)
+        *channel_parts = divisor_up_to(d->c_out / block, parts / *sample_parts);
+}
+
+/* w = the sum of n_parts arrays, in order. */
+static void add_parts(int64_t n_parts, int64_t n, const float *parts, float *w)
+{
+#pragma omp parallel for schedule(static) if (n >= 1 << 16)
+    for (int64_t i = 0; i < n; i++) {
+        float sum = parts[i];
+        for (int64_t p = 1; p < n_parts; p++)
+            sum += parts[p * n + i];
+        w[i] = sum;
+    }
+}
+
+static syn_status run_parts(const conv_plan *plan, const syn_conv_dims *d, const syn_conv_arrays *a,
+                            const int64_t parts[2])
+{
+    const syn_conv_dims *part = &plan->key.dims;
+    int64_t n_w = d->c_out * (d->c_in / d->groups) * d->kh * d->kw, n_failed = 0;
+    size_t sums_bytes = parts[0] > 1 ? (size_t)(parts[0] * n_w) * sizeof(float) : 0;
+    size_t each = block_bytes(plan), n_threads = (size_t)omp_get_max_threads();
+    sums_bytes = syn_workspace_round(sums_bytes);
+    char *memory = syn_workspace(sums_bytes + n_threads * each, "a convolution");
+    if (!memory)
+        return SYN_RESOURCE_EXHAUSTED;
+    float *sums = parts[0] > 1 ? (float *)(void *)memory : a->w;
+#pragma omp parallel for schedule(static) reduction(+ : n_failed) if (parts[0] * parts[1] > 1)
+    for (int64_t i = 0; i < parts[0] * parts[1]; i++) {
+        int64_t samples = i / parts[1] * part->n, channels = i % parts[1] * part->c_out;
+        syn_conv_arrays own = {.x = (float *)a->x + samples * d->c_in * d->h_in * d->w_in,
+                               .w = sums + i / parts[1] * n_w + channels * (n_w / d->c_out),
+                               .y = (float *)a->y +
+                                    (samples * d->c_out + channels) * d->h_out * d->w_out};
+        char *block = memory + sums_bytes + (size_t)omp_get_thread_num() * each;
+        n_failed += run(plan, &own, block) != SYN_OK;
+    }
+    if (n_failed)
+        return SYN_FAIL(SYN_INTERNAL, "oneDNN failed to convolve");
+    if (parts[0] > 1)
+        add_parts(parts[0], n_w, sums, a->w);
+    return SYN_OK;
+}
+
+static syn_status grad_weight(const syn_conv_dims *d, const syn_conv_arrays *a)
+{
+    int64_t parts[2];
+    syn_conv_dims part = *d;
+    divide(d, &parts[0], &parts[1]);
+    part.n /= parts[0];
+    part.c_out /= parts[1];
+    conv_plan *plan = plan_ref(&part, SYN_CONV_GRAD_WEIGHT, false, d->c_out);
+    if (!plan)
+        return syn_fail_memory(sizeof(conv_plan), "a convolution's plan");
+    syn_status status = plan->is_unsupported ? SYN_UNIMPLEMENTED : run_parts(plan, d, a, parts);
+    plan_unref(plan);
+    return status;
+}
+
+syn_status syn_conv_dnnl(syn_conv_kind kind, const syn_conv_dims *dims, const syn_conv_arrays *a)
+{
+    if (kind == SYN_CONV_GRAD_WEIGHT)
+        return grad_weight(dims, a);
+    conv_plan *plan = plan_ref(dims, kind, a->bias != NULL, dims->c_out);
+    if (!plan)
+        return syn_fail_memory(sizeof(conv_plan), "a convolution's plan");
+    syn_status status = SYN_UNIMPLEMENTED;
+    if (!plan->is_unsupported) {
+        char *block = syn_workspace(block_bytes(plan), "a convolution");
+        status = block ? run(plan, a, block) : SYN_RESOURCE_EXHAUSTED;
+    }
+    plan_unref(plan);
     return status;
 }

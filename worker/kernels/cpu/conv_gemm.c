@@ -35,6 +35,17 @@ static void inside(int64_t extent, int64_t n_out, int64_t stride, int64_t offset
     range[0] = begin < range[1] ? begin : range[1];
 }
 
+/* Parts of n samples that are summed on their own: up to 8, as long as the parts' sums stay in
+ * cache. */
+static int64_t parts_of(int64_t n, int64_t n_w)
+{
+    enum { MOST_PARTS = 8, MOST_SUMS = 1 << 20 };
+    int64_t most = n < MOST_PARTS ? n : MOST_PARTS;
+    int64_t fit = n_w > 0 ? MOST_SUMS / n_w : most;
+    most = fit < most ? fit : most;
+    return most > 1 ? most : 1;
+}
+
 #define SYN_BODY "worker/kernels/cpu/conv_gemm.c"
 #include "worker/kernels/each_real.h"
 
@@ -131,16 +142,20 @@ static void KERNEL(grad_input_one)(const syn_conv_dims *d, const gemm_extents *e
     KERNEL(fold)(d, e->c_in, patches, x);
 }
 
-/* Samples in order, each added to grad_w: one order of summation, whatever the number of threads.
- */
+/* Where a part of the weights' gradient is summed. */
+typedef struct KERNEL(target) {
+    REAL *w, *patches;
+    bool is_first;
+} KERNEL(target);
+
+/* One sample's group, added to w, or put there if it is the first. */
 static void KERNEL(grad_weight_one)(const syn_conv_dims *d, const gemm_extents *e,
-                                    const syn_conv_arrays *a, int64_t at, REAL *patches)
+                                    const syn_conv_arrays *a, int64_t at, KERNEL(target) to)
 {
     const REAL *x = (const REAL *)a->x + at * e->c_in * e->x_plane;
     const REAL *y = (const REAL *)a->y + at * e->rows * e->columns;
-    REAL *w = (REAL *)a->w + at % d->groups * e->rows * e->depth;
     if (!e->is_pointwise)
-        KERNEL(unroll)(d, e->c_in, x, patches);
+        KERNEL(unroll)(d, e->c_in, x, to.patches);
     KERNEL(syn_gemm)
     (&(syn_gemm){.transpose_b = true,
                  .m = e->rows,
@@ -150,8 +165,38 @@ static void KERNEL(grad_weight_one)(const syn_conv_dims *d, const gemm_extents *
                  .ldb = e->columns,
                  .ldc = e->depth,
                  .alpha = 1,
-                 .beta = at >= d->groups ? 1 : 0},
-     y, e->is_pointwise ? x : patches, w);
+                 .beta = to.is_first ? 0 : 1},
+     y, e->is_pointwise ? x : to.patches, to.w + at % d->groups * e->rows * e->depth);
+}
+
+/* Samples in parts that the extents decide, each summed in order, then the parts in order: one sum,
+ * whatever the number of threads. */
+static syn_status KERNEL(grad_weight)(const syn_conv_dims *d, const gemm_extents *e,
+                                      const syn_conv_arrays *a, size_t patches_bytes)
+{
+    int64_t n_w = d->groups * e->rows * e->depth, n_parts = parts_of(d->n, n_w);
+    size_t sums = syn_workspace_round((size_t)(n_parts * n_w) * sizeof(REAL));
+    size_t each = syn_workspace_round(patches_bytes);
+    char *memory = syn_workspace(sums + (size_t)n_parts * each, "the patches of a convolution");
+    if (!memory)
+        return SYN_RESOURCE_EXHAUSTED;
+    REAL *parts = n_parts > 1 ? (REAL *)(void *)memory : a->w, *w = a->w;
+#pragma omp parallel for schedule(static) if (n_parts > 1)
+    for (int64_t part = 0; part < n_parts; part++) {
+        KERNEL(target)
+        to = {parts + part * n_w, (REAL *)(void *)(memory + sums + (size_t)part * each), true};
+        int64_t begin = d->n * part / n_parts, end = d->n * (part + 1) / n_parts;
+        for (int64_t at = begin * d->groups; at < end * d->groups; at++) {
+            to.is_first = at < (begin + 1) * d->groups;
+            KERNEL(grad_weight_one)(d, e, a, at, to);
+        }
+    }
+    for (int64_t i = 0; n_parts > 1 && i < n_w; i++) {
+        w[i] = parts[i];
+        for (int64_t part = 1; part < n_parts; part++)
+            w[i] += parts[part * n_w + i];
+    }
+    return SYN_OK;
 }
 
 syn_status KERNEL(syn_conv_gemm)(syn_conv_kind kind, const syn_conv_dims *d,
@@ -159,14 +204,8 @@ syn_status KERNEL(syn_conv_gemm)(syn_conv_kind kind, const syn_conv_dims *d,
 {
     gemm_extents e = extents_of(d);
     size_t size = e.is_pointwise ? 64 : (size_t)(e.depth * e.columns) * sizeof(REAL);
-    if (kind == SYN_CONV_GRAD_WEIGHT) {
-        REAL *patches = syn_workspace(size, "the patches of a convolution");
-        if (!patches)
-            return SYN_RESOURCE_EXHAUSTED;
-        for (int64_t at = 0; at < d->n * d->groups; at++)
-            KERNEL(grad_weight_one)(d, &e, a, at, patches);
-        return SYN_OK;
-    }
+    if (kind == SYN_CONV_GRAD_WEIGHT)
+        return KERNEL(grad_weight)(d, &e, a, size);
     int n_failed = 0;
 #pragma omp parallel for schedule(static) reduction(+ : n_failed) if (d->n * d->groups > 1)
     for (int64_t at = 0; at < d->n * d->groups; at++) {

@@ -1,8 +1,10 @@
 /* Convolution kernels: fast against readable loops, and values known by hand. */
 #include "worker/kernels/conv.h"
 #include "tests/unit/worker/kernels/arrays.h"
+#include "worker/kernels/backend.h"
 #include "worker/kernels/cpu/conv_paths.h"
 #include "worker/kernels/workspace.h"
+#include <omp.h>
 
 /* Extents of x and w and the options, from which the output's follow. */
 typedef struct shape {
@@ -170,6 +172,57 @@ static void gradients_are_adjoint_to_the_product(void **state)
     free(grad_w);
 }
 
+/* The three results of one shape with so many threads. */
+static void run_with(int n_threads, const syn_conv_dims *d, float *const arrays[4],
+                     float *const out[3])
+{
+    int before = omp_get_max_threads();
+    omp_set_num_threads(n_threads);
+    assert_int_equal(syn_conv_cpu[F32].forward(d, arrays[0], arrays[1], arrays[2], out[0]), SYN_OK);
+    assert_int_equal(syn_conv_cpu[F32].grad_input(d, arrays[3], arrays[1], out[1]), SYN_OK);
+    assert_int_equal(syn_conv_cpu[F32].grad_weight(d, arrays[3], arrays[0], out[2]), SYN_OK);
+    omp_set_num_threads(before);
+    syn_conv_dnnl_clear(); /* plans are made for the threads there are */
+}
+
+static void results_do_not_depend_on_the_number_of_threads(void **state)
+{
+    (void)state;
+    const shape few[] = {
+        {16, 1, 28, 28, 6, 5, 5, 1, 2, 1, 1},   {16, 6, 14, 14, 16, 5, 5, 1, 0, 1, 1},
+        {16, 20, 16, 16, 32, 3, 3, 1, 1, 1, 1}, {8, 64, 14, 14, 64, 3, 3, 1, 1, 1, 1},
+        {8, 32, 12, 12, 32, 3, 3, 2, 1, 1, 1},  {8, 32, 16, 16, 64, 1, 1, 1, 0, 1, 1},
+        {7, 12, 15, 15, 24, 3, 3, 1, 1, 1, 3}};
+    syn_kernels_reproducible = 1;
+    for (size_t i = 0; i < sizeof(few) / sizeof(*few); i++) {
+        syn_conv_dims d = dims_of(few[i]);
+        int64_t n_y = d.n * d.c_out * d.h_out * d.w_out, n_x = d.n * d.c_in * d.h_in * d.w_in;
+        int64_t n_w = d.c_out * (d.c_in / d.groups) * d.kh * d.kw;
+        const int64_t sizes[] = {n_y, n_x, n_w};
+        float *arrays[] = {array_random(F32, n_x, 1), array_random(F32, n_w, 2),
+                           array_random(F32, d.c_out, 3), array_random(F32, n_y, 4)};
+        float *out[2][3];
+        for (int k = 0; k < 3; k++)
+            for (int run = 0; run < 2; run++)
+                out[run][k] = array_new(F32, sizes[k]);
+        run_with(1, &d, arrays, out[0]);
+
+        for (int n_threads = 2; n_threads <= 5; n_threads += 3) {
+            run_with(n_threads, &d, arrays, out[1]);
+
+            for (int k = 0; k < 3; k++)
+                assert_memory_equal(out[1][k], out[0][k], (size_t)sizes[k] * sizeof(float));
+        }
+        for (int k = 0; k < 3; k++) {
+            free(out[0][k]);
+            free(out[1][k]);
+        }
+        for (int k = 0; k < 4; k++)
+            free(arrays[k]);
+    }
+    syn_kernels_reproducible = 0;
+}
+
 /* More shapes than the cache holds: plans are replaced and remade. */
 static void many_shapes_pass_through_the_cache(void **state)
 {
@@ -200,6 +253,7 @@ int main(void)
         cmocka_unit_test(empty_extents_give_the_bias_or_zero),
         cmocka_unit_test(a_known_cross_correlation),
         cmocka_unit_test(gradients_are_adjoint_to_the_product),
+        cmocka_unit_test(results_do_not_depend_on_the_number_of_threads),
         cmocka_unit_test(many_shapes_pass_through_the_cache),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
