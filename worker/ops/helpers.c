@@ -121,13 +121,66 @@ void syn_strided_of(syn_strided *it, const syn_tensor *output, syn_tensor *const
     syn_strided_simplify(it);
 }
 
+enum { SETTLE_MIN = 4096 };
+
+/* Whether the elements lie across the output's: reading them row by row would touch a line of cache
+ * for each. */
+static bool lies_across(const syn_tensor *x, const syn_tensor *output)
+{
+    if (x->numel < SETTLE_MIN || x->ndim < 2 || !syn_same_shape(x, output))
+        return false;
+    int inner_x = 0, inner_output = 0; /* the axes of the least strides */
+    for (int d = 0; d < x->ndim; d++) {
+        if (x->strides[d] <= 0)
+            return false;
+        if (x->dims[d] > 1 && (x->strides[d] < x->strides[inner_x] || x->dims[inner_x] == 1))
+            inner_x = d;
+        if (x->dims[d] > 1 &&
+            (output->strides[d] < output->strides[inner_output] || x->dims[inner_output] == 1))
+            inner_output = d;
+    }
+    return inner_x != inner_output;
+}
+
+/* Inputs that lie across are copied first, which is done in tiles; `copies` are to be unref'd. */
+static syn_status settle(const syn_op_call *call, syn_tensor **inputs, syn_tensor **copies)
+{
+    for (int i = 0; i < call->n_inputs; i++) {
+        inputs[i] = call->inputs[i];
+        copies[i] = NULL;
+        if (!lies_across(inputs[i], call->outputs[0]) || inputs[i] == call->outputs[0] ||
+            !syn_is_contiguous(call->outputs[0]))
+            continue;
+        copies[i] =
+            syn_tensor_new_owned((syn_dtype)inputs[i]->dtype, inputs[i]->ndim, inputs[i]->dims);
+        if (!copies[i])
+            return SYN_RESOURCE_EXHAUSTED;
+        syn_strided it;
+        syn_strided_of(&it, copies[i], &inputs[i], 1);
+        syn_kernels->copy->copy(&it, (syn_dtype)inputs[i]->dtype, (syn_dtype)inputs[i]->dtype);
+        inputs[i] = copies[i];
+    }
+    return SYN_OK;
+}
+
 syn_status syn_run_map(syn_op_call *call, const syn_map_fn *kernels, const double *params)
 {
     syn_strided it;
+    syn_tensor *inputs[SYN_MAX_OPERANDS], *copies[SYN_MAX_OPERANDS] = {NULL};
     syn_dtype dtype = (syn_dtype)call->inputs[call->n_inputs - 1]->dtype;
     if (!kernels[dtype])
         return SYN_OP_FAIL(call, "there is no kernel for %s", syn_dtype_name(dtype));
-    syn_strided_of(&it, call->outputs[0], call->inputs, call->n_inputs);
-    kernels[dtype](&it, params);
-    return SYN_OK;
+    if (call->outputs[0]->numel < SETTLE_MIN || call->n_inputs == 1) {
+        syn_strided_of(&it, call->outputs[0], call->inputs, call->n_inputs);
+        kernels[dtype](&it, params);
+        return SYN_OK;
+    }
+    syn_status status = settle(call, inputs, copies);
+    if (status == SYN_OK) {
+        syn_strided_of(&it, call->outputs[0], inputs, call->n_inputs);
+        kernels[dtype](&it, params);
+    }
+    for (int i = 0; i < call->n_inputs; i++)
+        syn_tensor_unref(copies[i]);
+    return status;
 }

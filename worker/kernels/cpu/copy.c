@@ -31,18 +31,27 @@ COPY_LOOP(copy_4, uint32_t)
 COPY_LOOP(copy_8, uint64_t)
 COPY_LOOP(copy_16, wide)
 
-enum { TILE = 32 };
+enum { TILE = 16 };
 
-/* One TILE x TILE block at (row, column) of a plane that is dense along different axes on the two
- * sides. */
-#define TRANSPOSE_TILE(name, T)                                                           \
-    static void name##_tile(char *out, int64_t out_step, const char *in, int64_t in_step, \
-                            int64_t n_rows, int64_t n_columns)                            \
-    {                                                                                     \
-        for (int64_t r = 0; r < n_rows; r++)                                              \
-            for (int64_t c = 0; c < n_columns; c++)                                       \
-                ((T *)(void *)(out + r * out_step))[c] =                                  \
-                    ((const T *)(const void *)(in + c * in_step))[r];                     \
+/* One tile of at most TILE x TILE through a buffer: every line of cache is read and written in one
+ * go, as rows that lie a power of two apart would drive each other out of a cache otherwise. */
+#define TRANSPOSE_TILE(name, T)                                                               \
+    SYN_MULTIARCH static void name##_tile(char *out, int64_t out_step, const char *in,        \
+                                          int64_t in_step, int64_t n_rows, int64_t n_columns) \
+    {                                                                                         \
+        T buffer[TILE][TILE];                                                                 \
+        if (n_rows == TILE && n_columns == TILE) {                                            \
+            for (int c = 0; c < TILE; c++)                                                    \
+                for (int r = 0; r < TILE; r++)                                                \
+                    buffer[r][c] = ((const T *)(const void *)(in + c * in_step))[r];          \
+            for (int r = 0; r < TILE; r++)                                                    \
+                memcpy(out + r * out_step, buffer[r], sizeof buffer[r]);                      \
+            return;                                                                           \
+        }                                                                                     \
+        for (int64_t r = 0; r < n_rows; r++)                                                  \
+            for (int64_t c = 0; c < n_columns; c++)                                           \
+                ((T *)(void *)(out + r * out_step))[c] =                                      \
+                    ((const T *)(const void *)(in + c * in_step))[r];                         \
     }
 TRANSPOSE_TILE(transpose_4, uint32_t)
 TRANSPOSE_TILE(transpose_8, uint64_t)
@@ -56,17 +65,19 @@ static bool is_transposition(const syn_strided *it, size_t size)
            (size == 4 || size == 8);
 }
 
+/* Strips of input rows, each walked along those rows: reading in order beats writing in order (2048
+ * x 2048 f32: 3.7 ms against 7.0). */
 static void transpose_plane(const syn_strided *it, size_t size, char *out, const char *in)
 {
     int r = it->ndim - 2, c = it->ndim - 1;
     int64_t rows = it->dims[r], columns = it->dims[c];
     int64_t out_step = it->strides[0][r], in_step = it->strides[1][c], s = (int64_t)size;
-    int64_t n_strips = (rows + TILE - 1) / TILE;
+    int64_t n_strips = (columns + TILE - 1) / TILE;
 #pragma omp parallel for schedule(static) if (rows * columns >= SYN_PARALLEL_MIN)
     for (int64_t strip = 0; strip < n_strips; strip++) {
-        int64_t i = strip * TILE, n_rows = rows - i < TILE ? rows - i : TILE;
-        for (int64_t j = 0; j < columns; j += TILE) {
-            int64_t n_columns = columns - j < TILE ? columns - j : TILE;
+        int64_t j = strip * TILE, n_columns = columns - j < TILE ? columns - j : TILE;
+        for (int64_t i = 0; i < rows; i += TILE) {
+            int64_t n_rows = rows - i < TILE ? rows - i : TILE;
             char *to = out + i * out_step + j * s;
             const char *from = in + i * s + j * in_step;
             if (size == 4)

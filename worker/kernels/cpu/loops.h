@@ -5,6 +5,8 @@
 
 #include "worker/kernels/cpu/elementwise.h"
 
+#include <stdbool.h>
+
 /* Element i of an operand. */
 #define SYN_AT_STRIDE(T, p, i, stride) (*(T *)(void *)((p) + (i) * (stride)))
 
@@ -75,12 +77,39 @@
     ARCH static void name##_##DT##_loop(int64_t n, char *const *data, const int64_t *s, \
                                         const double *params)                           \
     {                                                                                   \
+        const int64_t size = (int64_t)sizeof(T);                                        \
+        T *out = (T *)(void *)data[0];                                                  \
+        const uint8_t *condition = (const uint8_t *)(void *)data[1];                    \
+        const T *a = (const T *)(void *)data[2], *b = (const T *)(void *)data[3];       \
+        bool is_dense = s[0] == size && s[1] == 1;                                      \
         (void)params;                                                                   \
-        for (int64_t i = 0; i < n; i++) {                                               \
-            const T x = SYN_AT_STRIDE(const T, data[2], i, s[2]);                       \
-            const T y = SYN_AT_STRIDE(const T, data[3], i, s[3]);                       \
-            SYN_AT_STRIDE(T, data[0], i, s[0]) =                                        \
-                SYN_AT_STRIDE(const uint8_t, data[1], i, s[1]) ? x : y;                 \
+        if (is_dense && s[2] == size && s[3] == size) {                                 \
+            SYN_INDEPENDENT                                                             \
+            for (int64_t i = 0; i < n; i++) {                                           \
+                const T x = a[i], y = b[i];                                             \
+                out[i] = condition[i] ? x : y;                                          \
+            }                                                                           \
+        } else if (is_dense && s[2] == size && s[3] == 0 && n > 0) {                    \
+            const T y = *b;                                                             \
+            SYN_INDEPENDENT                                                             \
+            for (int64_t i = 0; i < n; i++) {                                           \
+                const T x = a[i];                                                       \
+                out[i] = condition[i] ? x : y;                                          \
+            }                                                                           \
+        } else if (is_dense && s[2] == 0 && s[3] == size && n > 0) {                    \
+            const T x = *a;                                                             \
+            SYN_INDEPENDENT                                                             \
+            for (int64_t i = 0; i < n; i++) {                                           \
+                const T y = b[i];                                                       \
+                out[i] = condition[i] ? x : y;                                          \
+            }                                                                           \
+        } else {                                                                        \
+            for (int64_t i = 0; i < n; i++) {                                           \
+                const T x = SYN_AT_STRIDE(const T, data[2], i, s[2]);                   \
+                const T y = SYN_AT_STRIDE(const T, data[3], i, s[3]);                   \
+                SYN_AT_STRIDE(T, data[0], i, s[0]) =                                    \
+                    SYN_AT_STRIDE(const uint8_t, data[1], i, s[1]) ? x : y;             \
+            }                                                                           \
         }                                                                               \
     }                                                                                   \
     static void name##_##DT(const syn_strided *it, const double *params)                \

@@ -1,84 +1,12 @@
-/* Reductions in vector loops: along rows where the reduced axis is the innermost, else over
+/* Sums in vector loops: along rows where the reduced axis is the innermost, else over
  * columns. */
-#include "worker/kernels/reduce.h"
-
-#include "worker/kernels/backend.h"
-#include "worker/kernels/cpu/parallel.h"
-#include "worker/kernels/elementwise.h"
-
-#include <math.h>
-#include <stdbool.h>
-#include <stddef.h>
-
-/* The axes apart: kept ones lead to outputs, reduced ones to what is combined; both from outer to
- * inner. */
-typedef struct plan {
-    int n_kept, n_reduced;
-    int64_t kept[SYN_MAX_DIMS], reduced[SYN_MAX_DIMS];
-    int64_t kept_in[SYN_MAX_DIMS], kept_out[SYN_MAX_DIMS], reduced_in[SYN_MAX_DIMS];
-    int64_t n_outputs, n_each;
-} plan;
-
-static plan plan_of(const syn_strided *it)
-{
-    plan p = {.n_outputs = 1, .n_each = 1};
-    syn_strided s = *it;
-    for (int k = 0; k < 2; k++) /* order by the input: swap the operands for the sorting */
-        for (int d = 0; d < s.ndim; d++)
-            s.strides[k][d] = it->strides[1 - k][d];
-    syn_strided_simplify(&s);
-    for (int d = 0; d < s.ndim; d++) {
-        if (s.strides[1][d] == 0) {
-            p.reduced[p.n_reduced] = s.dims[d];
-            p.reduced_in[p.n_reduced++] = s.strides[0][d];
-            p.n_each *= s.dims[d];
-        } else {
-            p.kept[p.n_kept] = s.dims[d];
-            p.kept_in[p.n_kept] = s.strides[0][d];
-            p.kept_out[p.n_kept++] = s.strides[1][d];
-            p.n_outputs *= s.dims[d];
-        }
-    }
-    return p;
-}
-
-static int64_t magnitude(int64_t stride)
-{
-    return stride < 0 ? -stride : stride;
-}
-
-/* Whether the innermost axis of the input is reduced. */
-static bool is_row_wise(const plan *p)
-{
-    if (p->n_reduced == 0 || p->n_kept == 0)
-        return p->n_kept == 0;
-    return magnitude(p->reduced_in[p->n_reduced - 1]) < magnitude(p->kept_in[p->n_kept - 1]);
-}
-
-/* Byte offset of element `i` of a row-major index space. */
-static int64_t offset_of(int64_t i, int n, const int64_t *dims, const int64_t *strides)
-{
-    int64_t offset = 0;
-    for (int d = n - 1; d >= 0; d--) {
-        offset += i % dims[d] * strides[d];
-        i /= dims[d];
-    }
-    return offset;
-}
+#include "worker/kernels/cpu/reduce_plan.h"
 
 enum {
     BLOCK = 1024, /* elements whose sum is formed in the type itself, in LANES parts */
     LANES = 32,
-    STRIP = 128, /* columns of a strip */
-    ROWS = 64,   /* rows whose column sums are formed in the type itself */
+    ROWS = 64, /* rows whose column sums are formed in the type itself */
 };
-
-typedef struct job {
-    const syn_strided *it;
-    const double *params;
-    plan p;
-    int64_t n_strips;
-} job;
 
 /* ---- Sums of floats: blocks in the type, blocks added up in double ---- */
 
@@ -103,6 +31,11 @@ typedef struct job {
     static double sum_row_##name(int64_t n, const char *in, int64_t stride)                      \
     {                                                                                            \
         double sum = 0;                                                                          \
+        if (n < LANES) {                                                                         \
+            for (int64_t i = 0; i < n; i++)                                                      \
+                sum += (double)*(const T *)(const void *)(in + i * stride);                      \
+            return sum;                                                                          \
+        }                                                                                        \
         for (int64_t i = 0; i < n; i += BLOCK)                                                   \
             sum += sum_block_##name(n - i < BLOCK ? n - i : BLOCK, in + i * stride, stride);     \
         return sum;                                                                              \
@@ -213,7 +146,7 @@ SUM_LONG(f64)
 SUM_KERNELS(f32, float)
 SUM_KERNELS(f64, double)
 
-/* ---- Sums of integers, extremes, and where they are ---- */
+/* ---- Sums of integers ---- */
 
 /* Over the reduced axes of each output; NEXT sees the element x. */
 #define EACH(name, T, OUT, DECLARE, NEXT, RESULT)                                                 \
@@ -243,23 +176,18 @@ SUM_KERNELS(f64, double)
         syn_parallel_for(j.p.n_outputs, j.p.n_outputs *j.p.n_each >= SYN_PARALLEL_MIN,            \
                          name##_output, &j);                                                      \
     }
-#define FIRST_OF(T) T best = *(const T *)(const void *)in
-#define INTEGER_KERNELS(DT, T)                                            \
-    EACH(sum_##DT, T, int64_t, uint64_t sum = 0, sum += (uint64_t)x, sum) \
-    EACH(amax_##DT, T, T, FIRST_OF(T), best = x > best ? x : best, best)  \
-    EACH(amin_##DT, T, T, FIRST_OF(T), best = x < best ? x : best, best)
-#define FLOAT_KERNELS(DT, T)                                                       \
-    EACH(amax_##DT, T, T, FIRST_OF(T), best = x > best || x != x ? x : best, best) \
-    EACH(amin_##DT, T, T, FIRST_OF(T), best = x < best || x != x ? x : best, best)
-SYN_INTEGER_TYPES(INTEGER_KERNELS)
-SYN_FLOAT_TYPES(FLOAT_KERNELS)
+#define INTEGER_SUM(DT, T) EACH(sum_##DT, T, int64_t, uint64_t sum = 0, sum += (uint64_t)x, sum)
+SYN_INTEGER_TYPES(INTEGER_SUM)
 
 #define INTEGER_ROW(name)                                                                       \
     [SYN_BOOL] = name##_U8, [SYN_U8] = name##_U8, [SYN_I8] = name##_I8, [SYN_I16] = name##_I16, \
     [SYN_I32] = name##_I32, [SYN_I64] = name##_I64
+#define EXTREME_ROW(name)                                                                         \
+    .name = {                                                                                     \
+        [SYN_BOOL] = syn_##name##_u8, [SYN_U8] = syn_##name##_u8,   [SYN_I8] = syn_##name##_i8,   \
+        [SYN_I16] = syn_##name##_i16, [SYN_I32] = syn_##name##_i32, [SYN_I64] = syn_##name##_i64, \
+        [SYN_F32] = syn_##name##_f32, [SYN_F64] = syn_##name##_f64},
 
-const syn_reduce_kernels syn_reduce_cpu[] = {{
-    .sum = {INTEGER_ROW(sum), [SYN_F32] = sum_f32, [SYN_F64] = sum_f64},
-    .amax = {INTEGER_ROW(amax), [SYN_F32] = amax_F32, [SYN_F64] = amax_F64},
-    .amin = {INTEGER_ROW(amin), [SYN_F32] = amin_F32, [SYN_F64] = amin_F64},
-}};
+const syn_reduce_kernels syn_reduce_cpu[] = {
+    {.sum = {INTEGER_ROW(sum), [SYN_F32] = sum_f32, [SYN_F64] = sum_f64},
+     EXTREME_ROW(amax) EXTREME_ROW(amin) EXTREME_ROW(argmax) EXTREME_ROW(argmin)}};

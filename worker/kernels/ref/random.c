@@ -23,7 +23,7 @@
         for (int64_t i = 0; i < n; i++) {                                               \
             uint32_t words[4];                                                          \
             syn_philox(key, 0, (uint64_t)i / 4, words);                                 \
-            ((T *)y)[i] = words[i % 4] >= threshold ? ((const T *)x)[i] * scale : 0;    \
+            ((T *)y)[i] = ((const T *)x)[i] * (words[i % 4] >= threshold ? scale : 0);  \
         }                                                                               \
     }
 KERNELS(f32, float)

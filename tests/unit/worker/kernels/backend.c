@@ -19,8 +19,10 @@ static void what_the_cpu_lacks_comes_from_ref(void **state)
 {
     (void)state;
     assert_true(syn_backend_use("cpu"));
-    assert_non_null(syn_kernels->reduce->argmax[SYN_F32]);
-    assert_ptr_equal(syn_kernels->reduce->argmax[SYN_F32], syn_backend_ref.reduce->argmax[SYN_F32]);
+    assert_null(syn_backend_cpu.elementwise->clamp[SYN_I64]);
+    assert_non_null(syn_kernels->elementwise->clamp[SYN_I64]);
+    assert_ptr_equal(syn_kernels->elementwise->clamp[SYN_I64],
+                     syn_backend_ref.elementwise->clamp[SYN_I64]);
     assert_ptr_not_equal(syn_kernels->elementwise->exp[SYN_F32],
                          syn_backend_ref.elementwise->exp[SYN_F32]);
 }
@@ -60,6 +62,9 @@ static void f32_functions_are_within_a_few_units_of_the_last_place(void **state)
     assert_true(worst_ulp(syn_tanh, -10, 10) <= 3);
     assert_true(worst_ulp(syn_sigmoid, -80, 80) <= 4);
     assert_true(worst_ulp(syn_sqrt, 0, 1000) <= 0.5001);
+    assert_true(worst_ulp(syn_softplus, -80, 30) <= 4);
+    assert_true(worst_ulp(syn_erf, -4, 4) <= 4);
+    assert_true(worst_ulp(syn_sin, -3, 3) <= 4);
 }
 
 static void the_edges_of_functions_are_ieees(void **state)
@@ -90,6 +95,29 @@ static void integers_wrap_around_and_powers_are_exact(void **state)
     }
 }
 
+static void random_arrays_of_every_length_are_refs(void **state)
+{
+    (void)state;
+    for (int64_t n = 1; n < 1000; n += 83)
+        SYN_SCOPE {
+            syn_tensor *drawn[2][3];
+            for (int pass = 0; pass < 2; pass++) {
+                (void)syn_backend_use(pass ? "ref" : "cpu");
+                syn_manual_seed((uint64_t)n);
+                drawn[pass][0] = syn_rand(SYN_SHAPE(n), SYN_F32);
+                drawn[pass][1] = syn_randn(SYN_SHAPE(n), SYN_F64);
+                drawn[pass][2] = syn_dropout(syn_ones(SYN_SHAPE(n), SYN_F32), 0.3, true);
+            }
+            (void)syn_backend_use("cpu");
+            assert_memory_equal(syn_tensor_data(drawn[0][0]), syn_tensor_data(drawn[1][0]), n * 4);
+            assert_memory_equal(syn_tensor_data(drawn[0][2]), syn_tensor_data(drawn[1][2]), n * 4);
+            const double *near = syn_tensor_data(drawn[0][1]),
+                         *exact = syn_tensor_data(drawn[1][1]);
+            for (int64_t i = 0; i < n; i++)
+                assert_true(fabs(near[i] - exact[i]) <= 1e-14 * (1 + fabs(exact[i])));
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +126,7 @@ int main(void)
         cmocka_unit_test(f32_functions_are_within_a_few_units_of_the_last_place),
         cmocka_unit_test(the_edges_of_functions_are_ieees),
         cmocka_unit_test(integers_wrap_around_and_powers_are_exact),
+        cmocka_unit_test(random_arrays_of_every_length_are_refs),
     };
     return cmocka_run_group_tests_name("worker/kernels/backend", tests, NULL, NULL);
 }
